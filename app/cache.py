@@ -1,0 +1,180 @@
+"""Bounded caches around runs and analysis, keyed by run, epoch and modification time.
+
+Never by arrays: hashing samples large ones, so that two matrices may share a key.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from ols_core.analysis import calibration, similarity
+from ols_core.analysis.calibration import PredictionSummary, Reliability, TemperatureScaling
+from ols_core.analysis.embedding import project, stratified_sample
+from ols_core.analysis.similarity import Hierarchy
+from ols_core.projections import load_projection
+from ols_core.runs import DEFAULT_ROOT, Run, RunScan, scan_runs
+from ols_core.thumbnails import Thumbnails, load_thumbnails
+
+__all__ = [
+    "Layout",
+    "Source",
+    "TopLabels",
+    "class_similarity",
+    "hierarchy",
+    "layout",
+    "reliability",
+    "root",
+    "scaling",
+    "scan",
+    "signature",
+    "summary",
+    "thumbnails",
+    "top_labels",
+]
+
+Source = Literal["soft labels", "confusions", "features"]
+_LIVE_SAMPLES = 3000
+
+
+def _run_key(run: Run) -> tuple[str, int]:
+    return str(run.path), run.modified
+
+
+_cached = st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={Run: _run_key})
+
+
+def root() -> Path:
+    """Folder of the runs: `OLS_ROOT`, else `checkpoints`."""
+    return Path(os.environ.get("OLS_ROOT", DEFAULT_ROOT))
+
+
+def signature() -> tuple[tuple[str, int], ...]:
+    """Name and modification time of every run: what changes when a run does."""
+    found = []
+    if root().is_dir():
+        with os.scandir(root()) as entries:
+            for entry in entries:
+                file = Path(entry.path, "run.json")
+                if file.is_file():
+                    found.append((entry.name, file.stat().st_mtime_ns))
+    return tuple(sorted(found))
+
+
+def scan() -> RunScan:
+    """All runs; read again only when one of them has changed."""
+    return _scan(str(root()), signature())
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _scan(folder: str, key: tuple[tuple[str, int], ...]) -> RunScan:
+    del key
+    return scan_runs(folder)
+
+
+@dataclass(frozen=True)
+class TopLabels:
+    """Confidence, predicted and true class of each test sample, (N,)."""
+
+    confidence: npt.NDArray[np.floating]
+    prediction: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Where the prediction is the true class, (N,)."""
+        return self.prediction == self.labels
+
+
+@_cached
+def scaling(run: Run) -> TemperatureScaling:
+    """Test logits after temperature scaling, fitted on `val` where the run has it."""
+    fit = {}
+    if run.has("predictions/val_logits.npy"):
+        fit = {"fit_logits": run.logits("val"), "fit_labels": run.labels("val")}
+    return calibration.temperature_scaled(run.logits(), run.labels(), **fit)
+
+
+def _logits(run: Run, scaled: bool) -> npt.NDArray[np.floating]:
+    return scaling(run).logits if scaled else run.logits()
+
+
+@_cached
+def top_labels(run: Run, scaled: bool = False) -> TopLabels:
+    """Top-label predictions on the test split, before or after temperature scaling."""
+    probabilities = calibration.softmax(_logits(run, scaled))
+    confidence, prediction = calibration.top_label(probabilities)
+    return TopLabels(confidence, prediction, np.asarray(run.labels()))
+
+
+@_cached
+def reliability(run: Run, n_bins: int, scheme: str, scaled: bool = False) -> Reliability:
+    """Reliability diagram of the test split."""
+    top = top_labels(run, scaled)
+    return calibration.reliability(top.confidence, top.correct, n_bins, scheme)
+
+
+@_cached
+def summary(run: Run, n_bins: int, scaled: bool = False) -> PredictionSummary:
+    """Metrics of the test split."""
+    return calibration.summarize_predictions(_logits(run, scaled), run.labels(), n_bins)
+
+
+@_cached
+def class_similarity(run: Run, source: Source, epoch: int) -> npt.NDArray[np.float64]:
+    """Similarity of classes, (K, K); `epoch` counts only for soft labels."""
+    if source == "soft labels":
+        return similarity.similarity_from_soft_labels(run.soft_labels(epoch))
+    if source == "confusions":
+        top = top_labels(run)
+        counts = similarity.confusion_matrix(top.prediction, top.labels, run.n_classes)
+        return similarity.similarity_from_confusion(counts)
+    return similarity.similarity_from_centroids(run.features(), run.labels(), run.n_classes)
+
+
+@_cached
+def hierarchy(run: Run, source: Source, epoch: int) -> Hierarchy:
+    """Hierarchical clustering of the classes by `class_similarity`."""
+    return similarity.class_hierarchy(class_similarity(run, source, epoch))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Two-dimensional points (n, 2) of the test samples `indices`."""
+
+    indices: npt.NDArray[np.int64]
+    points: npt.NDArray[np.float32]
+
+
+@_cached
+def layout(run: Run, method: str, computed: int) -> Layout | None:
+    """Stored projection, or a principal-component one made at once; None if neither is to be had.
+
+    `computed` is the modification time of the stored file, 0 if there is none (`layout_time`).
+    """
+    if computed:
+        stored = load_projection(run, method)
+        if stored is not None:
+            return Layout(stored.indices, stored.coordinates)
+    if method != "pca":
+        return None
+    labels = run.labels()
+    indices = stratified_sample(labels, min(_LIVE_SAMPLES, len(labels)), seed=0)
+    return Layout(indices, project(run.features()[indices], "pca").coordinates)
+
+
+def thumbnails(run: Run) -> Thumbnails | None:
+    """Thumbnails of the run's test images, if its data set has any."""
+    fingerprint = run.info.dataset.fingerprints.get("test")
+    return _thumbnails(str(root()), fingerprint) if fingerprint else None
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _thumbnails(folder: str, fingerprint: str) -> Thumbnails | None:
+    return load_thumbnails(folder, fingerprint)

@@ -1,0 +1,45 @@
+"""Bars of what one class resembles, in several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from app.charts.theme import color, empty, style
+
+__all__ = ["neighbour_bars"]
+
+
+def neighbour_bars(
+    masses: Mapping[str, Sequence[float]], classes: Sequence[str], title: str, height: int
+) -> go.Figure:
+    """Mass that a class's soft label gives to other classes.
+
+    Parameters
+    ----------
+    masses : mapping
+        Run name → mass of each of `classes`, in the order of the runs' colours.
+    classes : sequence of str
+        The other classes, strongest first.
+    title : str
+    height : int
+        In pixels.
+    """
+    if not masses:
+        return empty(title, "No chosen run stores soft labels.", height)
+    figure = go.Figure()
+    for position, (name, values) in enumerate(masses.items()):
+        figure.add_bar(
+            x=list(values),
+            y=list(classes),
+            name=name,
+            orientation="h",
+            marker={"color": color(position)},
+            hovertemplate=f"{name}<br>%{{y}}: %{{x:.4f}}<extra></extra>",
+        )
+    figure.update_xaxes(title="mass", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", type="category", dtick=1)
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
+    style(figure, title, height, barmode="group", legend=legend, bargap=0.25)
+    return figure.update_layout(margin={"t": 110})

@@ -1,0 +1,41 @@
+"""Colours and the frame that all figures share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+__all__ = ["GREY", "RUN_COLORS", "SEQUENTIAL", "color", "empty", "style"]
+
+# Okabe and Ito (2008): distinguishable under the common colour-vision deficiencies, and on white
+# as on dark backgrounds.
+RUN_COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+GREY = "#9AA0A6"
+# Perceptually uniform and readable without red-green vision (Nuñez et al. 2018).
+SEQUENTIAL = "cividis"
+
+
+def color(position: int) -> str:
+    """Colour of the run at this position among the chosen ones."""
+    return RUN_COLORS[position % len(RUN_COLORS)]
+
+
+def style(figure: go.Figure, title: str, height: int, **layout: Any) -> go.Figure:
+    """Give a figure its title, height and margins."""
+    figure.update_layout(
+        title={"text": title, "font": {"size": 15}, "x": 0, "xanchor": "left"},
+        height=height,
+        margin={"l": 10, "r": 10, "t": 46, "b": 10},
+        **layout,
+    )
+    return figure
+
+
+def empty(title: str, message: str, height: int = 300) -> go.Figure:
+    """Return a titled figure that says why it shows nothing."""
+    figure = go.Figure()
+    figure.add_annotation(text=message, showarrow=False, font={"size": 14})
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return style(figure, title, height)

@@ -1,0 +1,93 @@
+"""Entry point of the dashboard: page configuration, the choice of runs, and navigation."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# `streamlit run app/main.py` puts only this folder on the path, not the one that holds `app`.
+sys.path[:] = dict.fromkeys([str(Path(__file__).resolve().parents[1]), *sys.path])
+
+from app import cache, state  # noqa: E402
+from app.views import (  # noqa: E402
+    calibration,
+    embeddings,
+    overview,
+    similarity,
+    soft_labels,
+    start,
+)
+from ols_core.errors import OLSError  # noqa: E402
+
+st.set_page_config(
+    page_title="Online Label Smoothing",
+    page_icon=str(Path(__file__).with_name("icon.svg")),
+    layout="wide",
+)
+
+PAGES = [
+    st.Page(
+        overview.page,
+        title="Overview",
+        icon=":material/table_chart:",
+        url_path="overview",
+        default=True,
+        help="All runs with their test metrics, and the training curves of the chosen ones.",
+    ),
+    st.Page(
+        soft_labels.page,
+        title="Soft labels",
+        icon=":material/grid_on:",
+        url_path="soft-labels",
+        help="What each class resembles, as the network learned it, epoch by epoch.",
+    ),
+    st.Page(
+        similarity.page,
+        title="Similarity",
+        icon=":material/hub:",
+        url_path="similarity",
+        help="Which classes are alike: as soft labels, confusions or features see it.",
+    ),
+    st.Page(
+        calibration.page,
+        title="Calibration",
+        icon=":material/straighten:",
+        url_path="calibration",
+        help="Whether confidence can be believed: ECE and reliability diagrams side by side.",
+    ),
+    st.Page(
+        embeddings.page,
+        title="Embeddings",
+        icon=":material/scatter_plot:",
+        url_path="embeddings",
+        help="The test images as the network sees them, laid out in two dimensions.",
+    ),
+]
+
+
+def main() -> None:
+    """Draw the choice of runs and the chosen page; an error becomes a sentence, never a traceback."""
+    scan = cache.scan()
+    pages = PAGES if scan.runs else [st.Page(start.page, title="Start")]
+    chosen_page = st.navigation(pages, position="top")
+    if scan.runs:
+        state.choose_runs(scan.runs)
+    for problem in scan.problems.values():
+        st.warning(problem, icon=":material/warning:")
+    state.watch_runs()
+    try:
+        chosen_page.run()
+    except OLSError as error:
+        st.error(str(error), icon=":material/error:")
+    except Exception:
+        logging.getLogger("app").exception("page %s failed", chosen_page.title)
+        st.error(
+            "This page could not be drawn. The cause is in the terminal that runs the dashboard.",
+            icon=":material/error:",
+        )
+
+
+main()

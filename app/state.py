@@ -1,0 +1,64 @@
+"""Choices that outlive a page: the chosen runs, and what the URL carries. The only user of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import cache
+from ols_core.runs import Run
+
+__all__ = ["MAX_RUNS", "choose_runs", "chosen_runs", "in_url", "watch_runs"]
+
+MAX_RUNS = 6
+_METHOD_ORDER = ("ce", "ls", "ols")
+_WATCH_SECONDS = 5
+
+
+def in_url(key: str) -> dict[str, Any]:
+    """Widget arguments that keep its value in the URL, and over page changes."""
+    return {"key": key, "bind": "query-params"}
+
+
+def choose_runs(runs: list[Run]) -> None:
+    """Draw the one control that says which runs all pages show."""
+    # A widget's own default is never written to the URL, so a first visit sets value and URL.
+    if "runs" not in st.session_state and "runs" not in st.query_params:
+        st.session_state["runs"] = st.query_params["runs"] = _first_choice(runs)
+    st.multiselect(
+        "Runs to show",
+        [run.id for run in runs],
+        max_selections=MAX_RUNS,
+        placeholder="Choose one or more",
+        help=f"Up to {MAX_RUNS} runs; they keep their colours on every page.",
+        **in_url("runs"),
+    )
+
+
+def chosen_runs() -> list[Run]:
+    """Return the chosen runs, in the order they were chosen."""
+    by_id = {run.id: run for run in cache.scan().runs}
+    return [by_id[run_id] for run_id in st.session_state.get("runs", []) if run_id in by_id]
+
+
+def _first_choice(runs: list[Run]) -> list[str]:
+    """Newest run with predictions, and those beside it on the same test labels."""
+    evaluated = [run for run in runs if "test" in run.info.summary] or runs
+    labels = evaluated[0].info.dataset.fingerprints.get("test")
+    peers = [r for r in evaluated if r.info.dataset.fingerprints.get("test") == labels]
+
+    def by_method(run: Run) -> int:
+        method = run.info.method
+        return _METHOD_ORDER.index(method) if method in _METHOD_ORDER else len(_METHOD_ORDER)
+
+    return [run.id for run in sorted(peers[:MAX_RUNS], key=by_method)]
+
+
+@st.fragment(run_every=_WATCH_SECONDS)
+def watch_runs() -> None:
+    """Redraw the page soon after a run has appeared, changed or gone."""
+    seen = cache.signature()
+    if st.session_state.setdefault("_seen_runs", seen) != seen:
+        st.session_state["_seen_runs"] = seen
+        st.rerun()

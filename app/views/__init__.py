@@ -1,0 +1,1 @@
+"""Pages: one module a page; controls, then cache, then chart. No mathematics."""

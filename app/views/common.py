@@ -1,0 +1,61 @@
+"""What several pages need: the chosen runs that hold a part, and a sentence about the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import state
+from ols_core.runs import Run
+
+__all__ = ["pick_run", "runs_with", "same_classes"]
+
+
+def runs_with(part: str, what: str, remedy: str) -> list[Run]:
+    """Chosen runs that hold `part`; for the others say what is missing and how to get it.
+
+    Parameters
+    ----------
+    part : str
+        A path inside the run, such as `features/test.npy`.
+    what : str
+        What it holds, in the plural, for the sentence.
+    remedy : str
+        A sentence that says how to get it.
+    """
+    chosen = state.chosen_runs()
+    if not chosen:
+        st.info("Choose one or more runs above.", icon=":material/arrow_upward:")
+        return []
+    present = [run for run in chosen if run.has(part)]
+    for run in chosen:
+        if run not in present:
+            reason = f"{run.id} ({run.status}) has no {what}: {part} is absent. {remedy}"
+            st.info(reason, icon=":material/info:")
+    return present
+
+
+def same_classes(runs: Sequence[Run]) -> list[Run]:
+    """Runs with the classes of the first one; says which are left out."""
+    if not runs:
+        return []
+    names = runs[0].info.dataset.class_names
+    kept = [run for run in runs if run.info.dataset.class_names == names]
+    left_out = [run.id for run in runs if run not in kept]
+    if left_out:
+        st.info(
+            f"Left out, since their classes are not those of {runs[0].id}: {', '.join(left_out)}.",
+            icon=":material/info:",
+        )
+    return kept
+
+
+def pick_run(runs: Sequence[Run], prefer: str | None = None) -> Run:
+    """Let the user pick one of the chosen runs; at first the newest of method `prefer`."""
+    by_id = {run.id: run for run in runs}
+    first = next((run.id for run in runs if run.info.method == prefer), runs[0].id)
+    picked = st.segmented_control(
+        "Run", list(by_id), default=first, required=True, **state.in_url("run")
+    )
+    return by_id[picked or first]

@@ -1,0 +1,168 @@
+"""The soft-label matrix of a run at any epoch, and what one class resembles in all chosen runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from app import cache, state
+from app.charts.matrix import heatmap, make_axis
+from app.charts.neighbours import neighbour_bars
+from app.views.common import pick_run, runs_with, same_classes
+from ols_core.analysis.similarity import OrderKind, class_order
+from ols_core.analysis.soft_labels import hide_diagonal, row_entropy, strongest_neighbours
+from ols_core.runs import Run
+
+__all__ = ["page"]
+
+_ORDER_NAMES = {
+    "given": "as given",
+    "alphabetical": "alphabetical",
+    "superclass": "by superclass",
+    "clustered": "clustered",
+    "entropy": "by entropy",
+}
+_N_NEIGHBOURS = 8
+
+
+def page() -> None:
+    """Draw the matrix and, beside it, one class."""
+    st.title("Soft labels")
+    remedy = "They are written after every epoch of a training."
+    runs = same_classes(runs_with("soft_labels/counts.npy", "soft labels", remedy))
+    if not runs:
+        return
+    run = pick_run(runs, prefer="ols")
+    epoch = _pick_epoch(run)
+    st.caption(_what_it_is(run))
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        _matrix(run, epoch)
+    with right:
+        _one_class(runs, run, epoch)
+
+
+def _what_it_is(run: Run) -> str:
+    kept = "The diagonal, each class's own share, is hidden unless you ask for it."
+    if run.info.method == "ols":
+        return f"**Learned soft labels**: the targets that {run.id} was trained on. {kept}"
+    return (
+        f"**Observed soft labels**: {run.id} was trained with {run.info.method.upper()}, which "
+        f"does not use them; they average its correct predictions of the epoch, as OLS would. {kept}"
+    )
+
+
+def _pick_epoch(run: Run) -> int:
+    epochs = run.soft_label_epochs
+    if len(epochs) < 2:
+        return epochs[0]
+    return st.slider(
+        "Epoch (0 is the initial, uniform matrix)",
+        epochs[0],
+        epochs[-1],
+        epochs[-1],
+        **state.in_url("epoch"),
+    )
+
+
+def _matrix(run: Run, epoch: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        order = _pick_order(run)
+        log = st.toggle("Logarithmic colours", value=True, **state.in_url("log"))
+        diagonal = st.toggle("Show the diagonal", **state.in_url("diagonal"))
+    # Colours span the last epoch's values at every epoch, so that what changes colour is real.
+    matrix, last = (run.soft_labels(e) for e in (epoch, run.soft_label_epochs[-1]))
+    shown, scale_of = (m if diagonal else hide_diagonal(m) for m in (matrix, last))
+    permutation = _order(run, order)
+    dataset = run.info.dataset
+    superclasses = dataset.superclasses if order == "superclass" else None
+    figure = heatmap(
+        shown[np.ix_(permutation, permutation)],
+        make_axis(dataset.class_names, permutation, superclasses),
+        title=f"{run.info.name}, after epoch {epoch}"
+        if epoch
+        else f"{run.info.name}, at the start",
+        quantity="mass",
+        row="target class",
+        column="class that receives the mass",
+        log=log,
+        scale_of=scale_of,
+        height=700,
+    )
+    st.plotly_chart(figure, key="soft_label_matrix", alt="Soft-label matrix")
+
+
+def _pick_order(run: Run) -> OrderKind:
+    superclasses = run.info.dataset.superclasses
+    kinds = [k for k in get_args(OrderKind) if k != "superclass" or superclasses]
+    return st.selectbox(
+        "Order of classes",
+        kinds,
+        index=kinds.index("superclass" if superclasses else "given"),
+        format_func=_ORDER_NAMES.__getitem__,
+        width=220,
+        **state.in_url("order"),
+    )
+
+
+def _order(run: Run, kind: OrderKind) -> npt.NDArray[np.int64]:
+    """Order of the classes: that of the last epoch, so that what moves over epochs is real."""
+    last = run.soft_label_epochs[-1]
+    if kind == "clustered":
+        return cache.hierarchy(run, "soft labels", last).order
+    dataset = run.info.dataset
+    return class_order(
+        kind,
+        run.n_classes,
+        names=dataset.class_names,
+        superclasses=dataset.superclasses,
+        soft_labels=run.soft_labels(last),
+    )
+
+
+def _one_class(runs: Sequence[Run], run: Run, epoch: int) -> None:
+    names = run.info.dataset.class_names
+    name = st.selectbox("Class", names, **state.in_url("class"))
+    target = names.index(name)
+    matrix = run.soft_labels(epoch)
+    strongest = strongest_neighbours(matrix, target, min(_N_NEIGHBOURS, run.n_classes - 1))
+    others = [neighbour.class_index for neighbour in strongest]
+    # A shorter run shows its last epoch beside a longer one.
+    masses = {
+        peer.info.name: peer.soft_labels(min(epoch, peer.soft_label_epochs[-1]))[target, others]
+        for peer in runs
+    }
+    _facts(run, epoch, target)
+    figure = neighbour_bars(
+        masses, [names[i] for i in others], f"What “{name}” resembles", height=430
+    )
+    st.plotly_chart(figure, key="class_neighbours", alt=f"Classes that {name} resembles")
+    _examples(run, [target, *others[:3]])
+
+
+def _facts(run: Run, epoch: int, target: int) -> None:
+    matrix = run.soft_labels(epoch)
+    count = int(run.soft_label_counts()[epoch, target])
+    with st.container(horizontal=True):
+        st.metric("Own mass", f"{matrix[target, target]:.3f}")
+        st.metric("Entropy", f"{row_entropy(matrix)[target]:.2f} nats")
+        st.metric("Correct images", count)
+    if count == 0:
+        st.caption(
+            "No image of this class was classified correctly: the row is the uniform fallback."
+        )
+
+
+def _examples(run: Run, classes: Sequence[int]) -> None:
+    atlas = cache.thumbnails(run)
+    if atlas is None or not run.has("predictions/test_labels.npy"):
+        return
+    labels = run.labels()[atlas.indices]
+    names = run.info.dataset.class_names
+    for index in classes:
+        sheet = atlas.montage(np.flatnonzero(labels == index)[:8], columns=8)
+        st.image(sheet, caption=f"{names[index]}, test images", width="stretch")

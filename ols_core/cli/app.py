@@ -1,0 +1,156 @@
+"""The `ols` command: its verbs, and how their errors become exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ols_core import __version__
+from ols_core.cli.options import config_options
+from ols_core.cli.tables import runs_table
+from ols_core.config import TrainConfig, load_config
+from ols_core.errors import ArgumentError, OLSError
+from ols_core.runs import DEFAULT_ROOT, scan_runs
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Online Label Smoothing: train image classifiers with soft labels that the network learns,"
+    " and look at the result in the dashboard.",
+)
+output = Console()
+errors = Console(stderr=True)
+
+Root = Annotated[Path, typer.Option(help="Folder of the runs.", show_default=str(DEFAULT_ROOT))]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.")]
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, handled like Ctrl-C."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _version(show: bool) -> None:
+    if show:
+        output.print(f"ols {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command(name="train")
+@config_options
+def train_verb(
+    options: dict[str, Any],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML or JSON file of options, or the run.json of a run to repeat; flags win."
+        ),
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the data set if it is absent.")
+    ] = False,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Train a classifier and write a run directory.
+
+    **Examples**
+
+    `ols train --dataset digits --method ols --epochs 10`
+
+    `ols train --dataset cifar100 --download --model resnet56 --method ls --smoothing 0.1`
+
+    `ols train --config recipes/cifar100-100-per-class.toml --method ce --name my-baseline`
+    """
+    chosen = TrainConfig.from_options((load_config(config) if config else {}) | options)
+    # Torch takes seconds to import: the other verbs do without it.
+    from ols_core.cli.progress import TrainingProgress
+    from ols_core.training import train
+
+    with TrainingProgress(output) as progress:
+        train(chosen, root, progress, download)
+
+
+@app.command()
+def resume(run: RunId, root: Root = DEFAULT_ROOT) -> None:
+    """Go on with a stopped or failed run from its last complete epoch.
+
+    **Example**: `ols resume digits-resnet20-ols-s0`
+    """
+    from ols_core.cli.progress import TrainingProgress
+    from ols_core.training import resume as resume_training
+
+    with TrainingProgress(output) as progress:
+        resume_training(run, root, progress)
+
+
+@app.command()
+def runs(root: Root = DEFAULT_ROOT) -> None:
+    """List the runs, newest first, with their test metrics.
+
+    **Example**: `ols runs --root checkpoints`
+    """
+    scan = scan_runs(root)
+    if not scan.runs:
+        output.print(f"No runs in {root} yet. Make one: ols train --dataset digits --method ols")
+    else:
+        output.print(runs_table(scan.runs))
+    for problem in scan.problems.values():
+        errors.print(f"[yellow]{escape(problem)}[/]")
+
+
+@app.command()
+def project(
+    run: RunId,
+    method: Annotated[str, typer.Option(help="umap, tsne or pca.")] = "umap",
+    samples: Annotated[int, typer.Option(min=10, help="Images, stratified by class.")] = 3000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the projection.")] = 0,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Lay out the test features of a run in two dimensions and store the result with it.
+
+    **Example**: `ols project cifar100-resnet20-ols --method umap`
+    """
+    from ols_core.projections import compute_projection
+    from ols_core.runs import load_run
+
+    with output.status(f"{method} of {run} …"):
+        stored = compute_projection(load_run(run, root), method, samples, seed)
+    output.print(f"{len(stored.indices)} points written to {stored.file}")
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 failed, 2 bad arguments, 130/143 stopped."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except KeyboardInterrupt as stop:
+        errors.print("[yellow]Stopped.[/] Go on with: ols resume RUN")
+        sys.exit(143 if isinstance(stop, _Terminated) else 130)
+    except OLSError as error:
+        errors.print(f"[bold red]Error:[/] {escape(str(error))}")
+        sys.exit(2 if isinstance(error, ArgumentError) else 1)

@@ -1,0 +1,85 @@
+"""The live progress bar of a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ols_core.cli.tables import summary_table
+from ols_core.training import Observer
+from ols_core.training.engine import EpochMetrics
+
+__all__ = ["TrainingProgress"]
+
+
+class TrainingProgress(Observer):
+    """Shows epoch, images per second, loss, accuracy and remaining time; a line an epoch stays.
+
+    A context manager, so that the terminal is restored however the training ends.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._epochs = 0
+        self._task: TaskID | None = None
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+
+    def __enter__(self) -> TrainingProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def started(self, path: Path, first_epoch: int, epochs: int, facts: dict[str, Any]) -> None:
+        """Say where the run goes and what it runs on."""
+        hardware = facts["hardware"]
+        self._epochs = epochs
+        self._console.print(
+            f"Run [bold]{path}[/] on {hardware.device} in {hardware.precision} ({hardware.reason})."
+        )
+        for notice in facts["notices"]:
+            self._console.print(f"[yellow]{escape(notice)}[/]")
+        label = f"{first_epoch}/{epochs}"
+        self._task = self._bar.add_task(
+            "", total=epochs, completed=first_epoch - 1, epoch=label, metrics=""
+        )
+
+    def progressed(self, epoch: int, metrics: EpochMetrics, n_total: int) -> None:
+        """Move the bar within an epoch."""
+        self._show(
+            epoch - 1 + metrics.n_samples / n_total,
+            epoch,
+            f"{metrics.images_per_second:.0f} img/s  loss {metrics.loss:.3f}  "
+            f"accuracy {metrics.accuracy:.1%}",
+        )
+
+    def epoch_done(self, record: dict[str, Any]) -> None:
+        """Print the epoch's line."""
+        epoch = record["epoch"]
+        text = (
+            f"{record['images_per_second']:.0f} img/s  loss {record['train_loss']:.3f}  "
+            f"accuracy {record['train_accuracy']:.1%}  val {record['val_accuracy']:.1%}"
+        )
+        self._console.print(f"epoch {epoch:>3}/{self._epochs}  {text}", highlight=False)
+        self._show(epoch, epoch, text)
+
+    def finished(self, summary: dict[str, Any]) -> None:
+        """Print the metrics of the evaluated splits."""
+        self._console.print(summary_table(summary))
+        self._console.print("Look at it in the dashboard: make dashboard")
+
+    def _show(self, completed: float, epoch: int, text: str) -> None:
+        assert self._task is not None
+        label = f"{epoch}/{self._epochs}"
+        self._bar.update(self._task, completed=completed, epoch=label, metrics=text)

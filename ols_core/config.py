@@ -1,0 +1,169 @@
+"""The configuration of a training run: every option once, with its default, limits and help text.
+
+The command line, TOML and JSON files, and `run.json` all speak this model, so that a run can be
+repeated from what it recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ols_core.errors import ArgumentError
+
+__all__ = ["Augment", "Device", "Method", "Precision", "Schedule", "TrainConfig", "load_config"]
+
+Method = Literal["ce", "ls", "ols"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Schedule = Literal["onecycle", "cosine", "step"]
+Augment = Literal["auto", "none", "crop", "crop-flip"]
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides how a run turns out.
+
+    Unknown keys and values outside their limits are refused; see `load_config` for files.
+
+    Examples
+    --------
+    >>> TrainConfig(dataset="digits", method="ols", epochs=10).alpha
+    0.5
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: Annotated[
+        str,
+        Field(description="digits, fashion-mnist, cifar10, cifar100, or folder:PATH of images."),
+    ] = "digits"
+    data_dir: Annotated[str, Field(description="Folder that holds the downloaded data sets.")] = (
+        "data"
+    )
+    image_size: Annotated[
+        int | None,
+        Field(
+            ge=8, description="Side in pixels that images are resized to (default: as they are)."
+        ),
+    ] = None
+    val_fraction: Annotated[
+        float,
+        Field(gt=0, lt=1, description="Share of the training images held out for validation."),
+    ] = 0.1
+    train_per_class: Annotated[
+        int | None, Field(ge=1, description="Use only this many training images a class.")
+    ] = None
+    augment: Annotated[
+        Augment, Field(description="Random crop and flip; auto takes what suits the data set.")
+    ] = "auto"
+    model: Annotated[str, Field(description="resnet20, resnet56, resnet18, …, or timm:NAME.")] = (
+        "resnet20"
+    )
+    pretrained: Annotated[
+        bool, Field(description="Start a timm model from its published weights.")
+    ] = False
+    weights: Annotated[
+        str | None, Field(description="Start from this .safetensors or .pth file.")
+    ] = None
+    method: Annotated[
+        Method,
+        Field(description="ce: cross-entropy; ls: label smoothing; ols: online label smoothing."),
+    ] = "ols"
+    alpha: Annotated[
+        float, Field(ge=0, le=1, description="OLS: weight of the hard label (the paper's 0.5).")
+    ] = 0.5
+    smoothing: Annotated[
+        float, Field(ge=0, lt=1, description="LS: mass spread over all classes (epsilon).")
+    ] = 0.1
+    epochs: Annotated[int, Field(ge=1, description="Passes over the training images.")] = 30
+    batch_size: Annotated[int, Field(ge=1, description="Images a step.")] = 128
+    lr: Annotated[float, Field(gt=0, description="Peak learning rate of SGD.")] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1, description="Nesterov momentum.")] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, description="L2 penalty of SGD.")] = 5e-4
+    schedule: Annotated[
+        Schedule,
+        Field(description="onecycle, cosine, or step (a tenth at 1/2 and 3/4 of the epochs)."),
+    ] = "onecycle"
+    seed: Annotated[int, Field(ge=0, description="Drives every random choice.")] = 0
+    name: Annotated[
+        str | None,
+        Field(description="Name of the run (default: from data set, model, method and seed)."),
+    ] = None
+    device: Annotated[Device, Field(description="Where to train; auto takes a GPU if present.")] = (
+        "auto"
+    )
+    precision: Annotated[
+        Precision, Field(description="auto takes bf16 where the hardware computes it natively.")
+    ] = "auto"
+    workers: Annotated[
+        int, Field(ge=0, description="Processes that decode images too large to keep in memory.")
+    ] = 2
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> TrainConfig:
+        """Build a configuration, turning a refusal into a sentence.
+
+        Raises
+        ------
+        ArgumentError
+            Names each refused option, what is wrong with it, and what came.
+
+        Examples
+        --------
+        >>> TrainConfig.from_options({"epochs": 0})
+        Traceback (most recent call last):
+        ...
+        ols_core.errors.ArgumentError: epochs: input should be greater than or equal to 1, got 0.
+        """
+        try:
+            return cls.model_validate(options)
+        except ValidationError as error:
+            raise ArgumentError("\n".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(problem: Any) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{name}: no such option; known are {', '.join(TrainConfig.model_fields)}."
+    message = problem["msg"]
+    return f"{name}: {message[0].lower()}{message[1:]}, got {problem['input']!r}."
+
+
+def load_config(path: str | Path) -> dict[str, Any]:
+    """Read options from a TOML or JSON file, or from the `run.json` of an existing run.
+
+    Parameters
+    ----------
+    path : str or Path
+        A `.toml` or `.json` file. In a `run.json` the recorded configuration is used, without
+        its name, so that repeating a run makes a new one.
+
+    Returns
+    -------
+    dict
+        Options for `TrainConfig.from_options`, not yet validated.
+
+    Raises
+    ------
+    ArgumentError
+        If the file is absent, of another kind, or not readable as its kind.
+    """
+    path = Path(path)
+    parsers = {".toml": tomllib.loads, ".json": json.loads}
+    if path.suffix not in parsers:
+        raise ArgumentError(f"--config {path}: expected a .toml or .json file.")
+    try:
+        options = parsers[path.suffix](path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArgumentError(f"--config {path}: no such file.") from None
+    except (ValueError, OSError) as error:
+        raise ArgumentError(f"--config {path}: cannot be read as {path.suffix}: {error}") from None
+    if not isinstance(options, dict):
+        raise ArgumentError(f"--config {path}: expected a table of options at the top level.")
+    if "schema_version" in options:
+        options = {k: v for k, v in options.get("config", {}).items() if k != "name"}
+    return options

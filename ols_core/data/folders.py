@@ -1,0 +1,142 @@
+"""Images in folders by class: `train/<class>/…`, `test/<class>/…` (or `val/`), or no split at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from ols_core.data.splits import hold_out
+from ols_core.data.superclasses import cifar100_superclasses, read_superclasses
+from ols_core.data.types import Dataset, ImageSet
+from ols_core.errors import DataError
+
+__all__ = ["decode", "read_folder"]
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+SMALL_SIDE = 64  # pixels: up to this size all images of a data set fit in memory
+LARGE_SIZE = 224  # pixels: what ImageNet networks expect
+_TEST_SHARE = 0.2
+
+
+def read_folder(folder: Path, seed: int, image_size: int | None = None) -> Dataset:
+    """List the images of a folder; their pixels are decoded later, after subsets are drawn.
+
+    Parameters
+    ----------
+    folder : Path
+        `train/` beside `test/` (and perhaps `val/`; alone, `val/` is the test split), or class
+        folders directly below, of which a stratified fifth becomes the test split.
+    seed : int
+        Draws that fifth.
+    image_size : int, optional
+        Side in pixels; by default that of the images up to 64 pixels, else 224.
+
+    Raises
+    ------
+    DataError
+        If the folder, its classes or its images are absent, or the splits' classes differ.
+    """
+    if not folder.is_dir():
+        raise DataError(f"folder:{folder}: no such folder.")
+    if (folder / "train").is_dir():
+        class_names, splits = _read_splits(folder)
+    else:
+        class_names = _class_names(folder)
+        images = _list_images(folder, class_names)
+        train, test = hold_out(images.labels, _TEST_SHARE, seed)
+        splits = {"train": images.take(train), "test": images.take(test)}
+    superclasses = read_superclasses(folder / "superclasses.csv", class_names)
+    size = image_size or _native_size(splits["train"])
+    return Dataset(
+        name=folder.resolve().name,
+        class_names=class_names,
+        splits=splits,
+        image_shape=(size, size, 3),
+        augment="crop-flip",
+        superclasses=superclasses or cifar100_superclasses(class_names),
+    )
+
+
+def decode(images: ImageSet, shape: tuple[int, int, int]) -> ImageSet:
+    """Decode image files to uint8 pixels of shape (N, H, W, C), resizing those of another size.
+
+    Raises
+    ------
+    DataError
+        If a file is not a readable image.
+    """
+    assert images.files is not None
+    height, width, _ = shape
+
+    def read(file: Path) -> npt.NDArray[np.uint8]:
+        try:
+            with Image.open(file) as image:
+                rgb = image.convert("RGB")
+                if rgb.size != (width, height):
+                    rgb = rgb.resize((width, height), Image.Resampling.BICUBIC)
+                return np.asarray(rgb)
+        except (OSError, UnidentifiedImageError) as error:
+            raise DataError(f"{file}: not a readable image: {error}") from None
+
+    with ThreadPoolExecutor() as pool:
+        pixels = np.stack(list(pool.map(read, images.files, chunksize=64)))
+    return ImageSet(images.labels, pixels)
+
+
+def _read_splits(folder: Path) -> tuple[tuple[str, ...], dict[str, ImageSet]]:
+    class_names = _class_names(folder / "train")
+    splits = {"train": _list_images(folder / "train", class_names)}
+    for split in ("val", "test"):
+        if (folder / split).is_dir():
+            names = _class_names(folder / split)
+            unknown = sorted(set(names) - set(class_names))
+            if unknown:
+                raise DataError(
+                    f"{folder / split}: classes absent from train/: {', '.join(unknown[:5])}."
+                )
+            splits[split] = _list_images(folder / split, class_names)
+    if "val" not in splits and "test" not in splits:
+        raise DataError(f"{folder}: has train/ but neither test/ nor val/; add one of them.")
+    if "test" not in splits:
+        splits["test"] = splits.pop("val")
+    return class_names, splits
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."))
+    if len(names) < 2:
+        raise DataError(
+            f"{folder}: expected one folder for each of at least 2 classes, got {len(names)}."
+        )
+    return names
+
+
+def _list_images(folder: Path, class_names: tuple[str, ...]) -> ImageSet:
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(class_names):
+        found = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in SUFFIXES)
+        files += found
+        labels += [label] * len(found)
+    if not files:
+        raise DataError(f"{folder}: no image found; expected <class>/*.png, .jpg, .jpeg or .webp.")
+    return ImageSet(np.asarray(labels, dtype=np.int64), files=tuple(files))
+
+
+def _native_size(images: ImageSet) -> int:
+    """Commonest larger side of a sample of the images, or 224 when they are not small."""
+    assert images.files is not None
+    sides: Counter[int] = Counter()
+    for file in images.files[:: max(1, len(images) // 100)]:
+        try:
+            with Image.open(file) as image:
+                sides[max(image.size)] += 1
+        except (OSError, UnidentifiedImageError) as error:
+            raise DataError(f"{file}: not a readable image: {error}") from None
+    side = sides.most_common(1)[0][0]
+    return side if max(sides) <= SMALL_SIDE else LARGE_SIZE

@@ -1,0 +1,83 @@
+"""Cross-entropy with a dense target, in one exponential pass that also serves the statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ols_core.soft_labels import ObservedSoftLabels, Targets
+
+__all__ = ["SoftTargetCrossEntropy"]
+
+
+class SoftTargetCrossEntropy(torch.autograd.Function):
+    """The loss and its gradient from one exponential pass over the logits z.
+
+    With p = softmax(z) and m the largest logit, log sum exp(z) = m - log p_max. So the loss is
+    mass · (m - log p_max) - ⟨q, z⟩ and its gradient mass · p - q, where mass is the sum of q.
+    Both the statistics and the reduction are done in here, because for small batches each further
+    node of the autograd graph costs as much as the mathematics.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (N, K)
+        float32 or float64.
+    q : Tensor of shape (N, K)
+        The targets, of the same type; no gradient flows to them.
+    mass : Tensor of shape (N,), optional
+        The sums of the rows of `q`. None = they are 1.
+    reduction : {"none", "mean", "sum"}
+        What to return. A mean needs at least one sample.
+    observed : ObservedSoftLabels, optional
+        The statistics to add the batch to.
+    targets : Targets
+        What the statistics have to know about the batch.
+
+    Examples
+    --------
+    >>> logits, q = torch.zeros(1, 2), torch.tensor([[0.9, 0.1]])
+    >>> SoftTargetCrossEntropy.apply(logits, q, None, "sum", None, None)
+    tensor(0.6931)
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        q: Tensor,
+        mass: Tensor | None,
+        reduction: str,
+        observed: ObservedSoftLabels | None,
+        targets: Targets,
+    ) -> Tensor:
+        """Return the loss, of shape (N,) or ()."""
+        p = logits.softmax(1)
+        top = logits.amax(1)
+        losses = top - p.amax(1).log_()
+        if mass is not None:
+            losses *= mass
+        losses -= torch.linalg.vecdot(q, logits)
+        if observed is not None:
+            # a NaN or infinite logit makes the loss NaN or infinite
+            observed.add(logits, p, top, losses, targets)
+        ctx.save_for_backward(logits, p, q, mass)
+        ctx.reduction = reduction
+        if reduction == "none":
+            return losses
+        return losses.mean() if reduction == "mean" else losses.sum()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradient with respect to the logits."""
+        logits, p, q, mass = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is wanted: p must depend on the logits
+            p = logits.softmax(1)
+        if mass is not None:
+            p = p * mass.unsqueeze(1)
+        if ctx.reduction == "none":
+            grad = grad.unsqueeze(1)
+        elif ctx.reduction == "mean":
+            grad = grad / len(q)
+        return torch.sub(p, q).mul_(grad), None, None, None, None, None

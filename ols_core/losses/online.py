@@ -1,0 +1,175 @@
+"""Online Label Smoothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ols_core.checks import check_choice, check_range
+from ols_core.losses._base import ObservedLoss
+from ols_core.losses._fused import SoftTargetCrossEntropy
+from ols_core.soft_labels import Targets
+
+__all__ = ["PRESETS", "OnlineLabelSmoothingLoss"]
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "paper": {"mixing": "convex", "initial": "uniform", "cap": None},
+        "official-cifar": {"mixing": "convex", "initial": "zeros", "cap": None},
+        "official-finegrained": {"mixing": "sum", "initial": "uniform", "cap": 0.88},
+    }
+)
+"""What a preset of `OnlineLabelSmoothingLoss` sets, unless the argument is given."""
+
+
+class OnlineLabelSmoothingLoss(ObservedLoss):
+    """Online Label Smoothing: targets that move with the model's own correct predictions.
+
+    The loss of a sample of class y is ``alpha · CE(one-hot(y)) + (1 - alpha) · CE(S[y])``, where
+    row y of the soft labels S is the mean softmax output of the samples of class y that the model
+    got right in the epoch before. Use it like `torch.nn.CrossEntropyLoss`, and call `step_epoch`
+    after each epoch (or at any other interval).
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of classes K, at least 2.
+    alpha : float, default 0.5
+        Weight of the one-hot target in [0, 1]; the soft labels have 1 - `alpha`.
+    preset : {"paper", "official-cifar", "official-finegrained"}, default "paper"
+        Defaults for `mixing`, `initial` and `cap`: the paper's; those of the authors' code for
+        CIFAR, which has no soft term before the first `step_epoch`; and those of the authors'
+        code for fine-grained data, which adds both terms with weight 1 and freezes rows at 0.88.
+    mixing : {"convex", "sum"}, optional
+        ``"convex"`` weighs the terms with `alpha` and 1 - `alpha`, ``"sum"`` with 1 and 1
+        whatever `alpha` is.
+    initial : {"uniform", "label_smoothing", "zeros"} or Tensor of shape (K, K), optional
+        The soft labels before the first `step_epoch`, see `ols_core.soft_labels.initial_matrix`.
+    fallback : {"uniform", "previous"}, default "uniform"
+        The row of a class without a counted sample in the epoch.
+    samples : {"correct", "all"}, default "correct"
+        Which samples count, see `ols_core.soft_labels.ObservedSoftLabels`.
+    cap : float, optional
+        A number in [0, 1]. A row whose maximum has reached `cap` stays as it is from then on.
+    weight : Tensor of shape (K,), optional
+        Non-negative class weights, which apply to both terms as `torch.nn.CrossEntropyLoss` does
+        it under label smoothing. They do not touch the statistics.
+    ignore_index : int, default -100
+        The label of samples that count for nothing.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        As in `torch.nn.CrossEntropyLoss`, but that a mean over no samples is 0, not NaN.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is outside its range.
+
+    References
+    ----------
+    Zhang et al., "Delving Deep into Label Smoothing", IEEE Transactions on Image Processing 2021,
+    arXiv 2011.12562, section 3.2.
+
+    Examples
+    --------
+    >>> criterion = OnlineLabelSmoothingLoss(n_classes=3)
+    >>> logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]], requires_grad=True)
+    >>> loss = criterion(logits, torch.tensor([0, 1]))
+    >>> loss.backward()
+    >>> criterion.step_epoch()
+    >>> criterion.soft_labels
+    tensor([[0.7870, 0.1065, 0.1065],
+            [0.2119, 0.5761, 0.2119],
+            [0.3333, 0.3333, 0.3333]])
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("alpha",)
+
+    def __init__(
+        self,
+        n_classes: int,
+        alpha: float = 0.5,
+        *,
+        preset: str = "paper",
+        mixing: str | None = None,
+        initial: str | Tensor | None = None,
+        fallback: str = "uniform",
+        samples: str = "correct",
+        cap: float | None = None,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        check_choice("preset", preset, PRESETS)
+        chosen = PRESETS[preset]
+        super().__init__(
+            n_classes,
+            weight=weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            initial=chosen["initial"] if initial is None else initial,
+            fallback=fallback,
+            samples=samples,
+            cap=chosen["cap"] if cap is None else cap,
+        )
+        check_range("alpha", alpha, 0.0, 1.0)
+        self.mixing = chosen["mixing"] if mixing is None else mixing
+        check_choice("mixing", self.mixing, ("convex", "sum"))
+        self.alpha = float(alpha)
+        self.register_load_state_dict_post_hook(_mix_again)  # type: ignore[no-untyped-call]
+        self._mix()
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _mix(self) -> None:
+        """Combine both targets and the class weights, once for all batches of an epoch."""
+        hard, soft = (self.alpha, 1.0 - self.alpha) if self.mixing == "convex" else (1.0, 1.0)
+        self._effective = soft * self.soft_labels
+        self._effective.diagonal().add_(hard)
+        self._mixed = self._effective if self.weight is None else self._effective * self.weight
+        mass = self._mixed.sum(1)
+        self._mass = None if bool(((mass - 1.0).abs() < 1e-5).all()) else mass
+
+    @property
+    def effective_target(self) -> Tensor:
+        """The matrix ``alpha · I + (1 - alpha) · S`` (``I + S`` if mixed as a sum), (K, K)."""
+        return self._effective
+
+    def step_epoch(self) -> None:
+        """Close the epoch: see `ObservedSoftLabels.step_epoch`."""
+        super().step_epoch()
+        self._mix()
+
+    def _loss(
+        self, logits: Tensor, targets: Targets, shape: torch.Size, accumulate: bool
+    ) -> Tensor:
+        q, mass = self._targets_of(targets, logits.dtype)
+        reduction = self._plain_reduction(targets)
+        observed = self.observed if accumulate else None
+        loss: Tensor = SoftTargetCrossEntropy.apply(logits, q, mass, reduction, observed, targets)
+        return loss if reduction != "none" else self._reduce(loss, targets, shape)
+
+    def _targets_of(self, targets: Targets, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+        """Return the target of each sample (N, K), and their sums (N,) where they are not 1."""
+        if targets.soft is None:
+            q = self._mixed.index_select(0, targets.labels).to(dtype)
+            if self._mass is None:
+                return q, None
+            return q, self._mass.index_select(0, targets.labels).to(dtype)
+        with torch.autocast(targets.soft.device.type, enabled=False):
+            q = targets.soft.to(dtype) @ self._mixed.to(dtype)
+        return q, q.sum(1)
+
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> OnlineLabelSmoothingLoss:
+        super()._apply(fn, recurse)
+        self._mix()
+        return self
+
+
+def _mix_again(loss: OnlineLabelSmoothingLoss, _: Any) -> None:
+    loss._mix()

@@ -1,0 +1,393 @@
+"""Running class-wise statistics of a model's predictions: the soft labels of an epoch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ols_core.checks import check_choice, check_integer, check_range, invalid
+
+__all__ = ["ObservedSoftLabels", "Targets", "initial_matrix"]
+
+# Every sample is added to some row: to the row of its class, or to one of these rows behind the K
+# classes. That needs no mask over (N, K), and a NaN cannot reach the statistics.
+_NOT_COUNTED, _IGNORED, _OUTSIDE, _N_EXTRA = 0, 1, 2, 3
+
+
+def initial_matrix(initial: str | Tensor, n_classes: int) -> Tensor:
+    """Return the soft labels that are in force before the first epoch is closed.
+
+    Parameters
+    ----------
+    initial : {"uniform", "label_smoothing", "zeros"} or Tensor of shape (n_classes, n_classes)
+        ``"uniform"`` is 1 / K everywhere; ``"label_smoothing"`` is 0.9 on the diagonal and the
+        rest spread evenly; ``"zeros"`` means no soft labels at all. A tensor must be non-negative
+        with rows that sum to 1.
+    n_classes : int
+        Number of classes K.
+
+    Returns
+    -------
+    Tensor of shape (n_classes, n_classes)
+        A new float32 matrix.
+
+    Raises
+    ------
+    ArgumentError
+        If the name is unknown, or the tensor has a wrong shape, a negative or non-finite entry,
+        or a row that does not sum to 1.
+
+    Examples
+    --------
+    >>> initial_matrix("label_smoothing", 3)
+    tensor([[0.9000, 0.0500, 0.0500],
+            [0.0500, 0.9000, 0.0500],
+            [0.0500, 0.0500, 0.9000]])
+    """
+    if isinstance(initial, Tensor):
+        return _checked_matrix(initial, n_classes)
+    check_choice("initial", initial, ("uniform", "label_smoothing", "zeros"))
+    if initial == "uniform":
+        return torch.full((n_classes, n_classes), 1.0 / n_classes)
+    if initial == "zeros":
+        return torch.zeros(n_classes, n_classes)
+    return torch.full((n_classes, n_classes), 0.1 / (n_classes - 1)).fill_diagonal_(0.9)
+
+
+def _checked_matrix(initial: Tensor, n_classes: int) -> Tensor:
+    """Return a float32 copy of a user's matrix after checking its shape and its rows."""
+    if initial.shape != (n_classes, n_classes):
+        raise invalid("initial", f"of shape ({n_classes}, {n_classes})", tuple(initial.shape))
+    matrix = initial.detach().to(torch.float32, copy=True)
+    if not bool((matrix >= 0).all()):
+        raise invalid("initial", "non-negative in every entry", float(matrix.min()))
+    sums = matrix.sum(1)
+    wrong = ((sums - 1.0).abs() > 1e-4).nonzero()
+    if len(wrong):
+        row = int(wrong[0])
+        raise invalid(f"initial[{row}]", "a row that sums to 1", float(sums[row]))
+    return matrix / sums[:, None]
+
+
+@dataclass(slots=True)
+class Targets:
+    """The targets of a flattened batch.
+
+    Attributes
+    ----------
+    labels : Tensor of shape (N,)
+        int64 class indices; 0 in the place of every label that is ignored or out of range, and
+        for soft targets the most likely class.
+    soft : Tensor of shape (N, K), optional
+        Target distributions, for soft targets only.
+    ignored, outside : Tensor of shape (N,), optional
+        bool: labels equal to `ignore_index`, labels out of range. None = there are none.
+    """
+
+    labels: Tensor
+    soft: Tensor | None = None
+    ignored: Tensor | None = None
+    outside: Tensor | None = None
+
+
+class ObservedSoftLabels(nn.Module):
+    """Mean softmax output of the correctly classified samples of each class, epoch by epoch.
+
+    Call it with every batch of an epoch, then `step_epoch`. The state is part of `state_dict`,
+    so that a run resumed in mid-epoch ends with the same matrix to the bit, and it follows
+    `.to(device)`. It is not kept in registered buffers on purpose: `DistributedDataParallel`
+    overwrites the buffers of every rank with those of rank 0 before each forward pass, and
+    `.half()` would round the sums.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of classes K, at least 2.
+    initial : {"uniform", "label_smoothing", "zeros"} or Tensor of shape (K, K), default "uniform"
+        The matrix before the first `step_epoch`, see `initial_matrix`.
+    fallback : {"uniform", "previous"}, default "uniform"
+        The row of a class without a counted sample in the epoch; it is never left at zeros.
+    samples : {"correct", "all"}, default "correct"
+        Which samples count. A sample is correct if no class has a larger logit than its label;
+        a tie for the largest logit therefore counts, whatever the order of the classes. A sample
+        with a NaN or infinite logit never counts.
+    cap : float, optional
+        A number in [0, 1]. A row whose maximum has reached `cap` stays as it is from then on.
+
+    Attributes
+    ----------
+    soft_labels : Tensor of shape (K, K)
+        float32, row = target class, after the last closed epoch. `step_epoch` puts a new tensor
+        in its place, so one that was kept does not change.
+    counts : Tensor of shape (K,)
+        int64, samples behind each row of `soft_labels`; 0 = the row is a fallback.
+    steps : Tensor of shape ()
+        int64, number of closed epochs.
+    tallies : Tensor of shape (K + 3,)
+        int64, samples of the open epoch: the counted ones of each class, then those that did not
+        count, were ignored, and had a label out of range.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is outside its range.
+
+    References
+    ----------
+    Zhang et al., "Delving Deep into Label Smoothing", arXiv 2011.12562, section 3.2, eq. 4 and 5.
+
+    Examples
+    --------
+    >>> observed = ObservedSoftLabels(2)
+    >>> observed(torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 0.0]]), torch.tensor([0, 1, 1]))
+    >>> observed.step_epoch()
+    >>> observed.soft_labels
+    tensor([[0.8808, 0.1192],
+            [0.2689, 0.7311]])
+    >>> observed.counts
+    tensor([1, 1])
+    """
+
+    soft_labels: Tensor
+    counts: Tensor
+    steps: Tensor
+    tallies: Tensor
+    _sums: Tensor
+
+    _SAVED = ("soft_labels", "counts", "steps", "sums", "tallies")
+    _TENSORS = ("soft_labels", "counts", "steps", "_sums", "tallies")
+
+    def __init__(
+        self,
+        n_classes: int,
+        *,
+        initial: str | Tensor = "uniform",
+        fallback: str = "uniform",
+        samples: str = "correct",
+        cap: float | None = None,
+    ) -> None:
+        super().__init__()
+        check_integer("n_classes", n_classes, 2)
+        check_choice("fallback", fallback, ("uniform", "previous"))
+        check_choice("samples", samples, ("correct", "all"))
+        if cap is not None:
+            check_range("cap", cap, 0.0, 1.0)
+        self.n_classes = n_classes
+        self.fallback = fallback
+        self.samples = samples
+        self.cap = cap
+        self.soft_labels = initial_matrix(initial, n_classes)
+        self.counts = torch.zeros(n_classes, dtype=torch.int64)
+        self.steps = torch.zeros((), dtype=torch.int64)
+        self._sums = torch.zeros(n_classes + _N_EXTRA, n_classes)
+        self.tallies = torch.zeros(n_classes + _N_EXTRA, dtype=torch.int64)
+
+    @property
+    def sums(self) -> Tensor:
+        """Sums of the softmax outputs counted in the open epoch, float32 of shape (K, K)."""
+        return self._sums[: self.n_classes]
+
+    def forward(self, logits: Tensor, target: Tensor) -> None:
+        """Add a batch to the open epoch, in training mode only.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (N, K)
+            Of any floating type; the softmax is taken in float32.
+        target : Tensor of shape (N,)
+            int64 class indices in [0, K). As looking at them would make the host wait for an
+            accelerator, one that is out of range is refused by the next `step_epoch`.
+
+        Raises
+        ------
+        ArgumentError
+            If the shapes do not fit.
+        """
+        if logits.shape != (len(target), self.n_classes):
+            expected = f"of shape ({len(target)}, {self.n_classes})"
+            raise invalid("logits", expected, tuple(logits.shape))
+        if self.training:
+            outside = (target < 0) | (target >= self.n_classes)
+            targets = Targets(target.masked_fill(outside, 0), outside=outside)
+            self.observe(logits.detach().float(), targets)
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor, targets: Targets) -> None:
+        """Add a batch to the open epoch.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (N, K)
+            float32 or float64.
+        targets : Targets
+            The N targets.
+        """
+        top = logits.amax(1)
+        self.add(logits, logits.softmax(1), top, top - logits.amin(1), targets)
+
+    def add(
+        self, logits: Tensor, probabilities: Tensor, top: Tensor, finite: Tensor, targets: Targets
+    ) -> None:
+        """Add a batch, whose softmax is known already, to the open epoch.
+
+        Parameters
+        ----------
+        logits, probabilities : Tensor of shape (N, K)
+            The logits and their softmax, without gradient.
+        top : Tensor of shape (N,)
+            The largest logit of each sample.
+        finite : Tensor of shape (N,)
+            Any number that is NaN or infinite if a logit of the sample is.
+        targets : Targets
+            The N targets.
+        """
+        labels, k = targets.labels, self.n_classes
+        zero = finite - finite  # NaN where it is not finite
+        if self.samples == "correct":
+            # nll_loss is minus the label's logit, here in one step
+            counted = top + F.nll_loss(logits, labels, reduction="none") == zero
+        else:
+            counted = zero == 0
+        if targets.soft is not None:
+            counted = counted & _is_one_hot(targets.soft)
+        slot = torch.where(counted, labels, k + _NOT_COUNTED)
+        if targets.ignored is not None:
+            slot = slot.masked_fill(targets.ignored, k + _IGNORED)
+        if targets.outside is not None:
+            slot = slot.masked_fill(targets.outside, k + _OUTSIDE)
+        probabilities = probabilities.float()
+        if len(slot) < 16 * k:
+            self._sums.index_add_(0, slot, probabilities)
+        else:
+            # Thousands of samples a class, added one by one, would cost float32 its last digits;
+            # where a batch is larger than the matrix, its own sum first is cheap and keeps them.
+            self._sums.add_(torch.zeros_like(self._sums).index_add_(0, slot, probabilities))
+        self.tallies.index_add_(0, slot, torch.ones_like(slot))
+
+    def step_epoch(self) -> None:
+        """Close the epoch: turn the sums into the new matrix and start again from zero.
+
+        It may be called at any interval. Under `torch.distributed` every rank must call it, also
+        one that saw no sample; sums and counts are added up over the ranks first.
+
+        Warns
+        -----
+        UserWarning
+            If no sample has been seen since the last call; the matrix then stays as it is.
+
+        Raises
+        ------
+        ArgumentError
+            If a label was out of range on a device where only this call can tell.
+        """
+        # not in inference mode, even if the caller is: its tensors could not be trained with
+        with torch.inference_mode(False), torch.no_grad():
+            sums, tallies = self._pooled()
+            if self._is_usable(tallies):
+                self._replace(sums, tallies[: self.n_classes])
+                self._sums.zero_()
+                self.tallies.zero_()
+
+    def _is_usable(self, tallies: Tensor) -> bool:
+        """Tell whether an epoch with these tallies can be closed."""
+        k = self.n_classes
+        n_outside = int(tallies[k + _OUTSIDE])
+        if n_outside:
+            got = f"{n_outside} labels out of range since the last step_epoch()"
+            raise invalid("target", f"a class index in [0, {k - 1}]", got)
+        n_seen = int(tallies[: k + _NOT_COUNTED + 1].sum())
+        if n_seen == 0:
+            warnings.warn(
+                "step_epoch() was called, but no sample was seen since the last call; "
+                "the soft labels stay as they are.",
+                stacklevel=3,
+            )
+        return n_seen > 0
+
+    def _replace(self, sums: Tensor, counts: Tensor) -> None:
+        """Put the means of an epoch in force."""
+        # Each softmax sums to 1, so that a row's sum is its count but for the rounding of float32,
+        # which dividing by the sum takes away.
+        means = sums / sums.sum(1, keepdim=True)
+        last = self.soft_labels
+        fallback = torch.full_like(last, 1.0 / self.n_classes)
+        if self.fallback == "previous":
+            fallback = last.where(last.sum(1, keepdim=True) > 0, fallback)
+        matrix = means.where(counts[:, None] > 0, fallback)
+        if self.cap is not None:
+            frozen = last.amax(1) >= self.cap
+            matrix = last.where(frozen[:, None], matrix)
+            counts = self.counts.where(frozen, counts)
+        self.soft_labels = matrix
+        self.counts = counts.clone()
+        self.steps = self.steps + 1
+
+    def _pooled(self) -> tuple[Tensor, Tensor]:
+        """Return the sums and tallies over all ranks, from one `all_reduce`."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return self.sums, self.tallies
+        # float64 carries float32 sums and integer counts alike
+        packed = torch.cat([self.sums.flatten().double(), self.tallies.double()])
+        dist.all_reduce(packed)
+        size = self.sums.numel()
+        return packed[:size].view_as(self.sums).float(), packed[size:].long()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ObservedSoftLabels:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name in self._TENSORS:
+            tensor = getattr(self, name)
+            setattr(self, name, tensor.to(fn(tensor).device))
+        return self
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name in self._SAVED:
+            destination[prefix + name] = getattr(self, name).clone()
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],  # noqa: ARG002 - the signature is torch's
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        mine = {prefix + name: getattr(self, name) for name in self._SAVED}
+        wrong = [
+            f"{key} must be of shape {tuple(tensor.shape)}, got {tuple(state_dict[key].shape)}."
+            for key, tensor in mine.items()
+            if key in state_dict and state_dict[key].shape != tensor.shape
+        ]
+        missing_keys.extend(key for key in mine if key not in state_dict)
+        error_msgs.extend(wrong)
+        if strict:
+            unexpected_keys.extend(
+                key for key in state_dict if key.startswith(prefix) and key not in mine
+            )
+        if not wrong:
+            self._restore({key: state_dict[key] for key in mine if key in state_dict}, prefix)
+
+    @torch.no_grad()
+    def _restore(self, stored: dict[str, Tensor], prefix: str) -> None:
+        for key, tensor in stored.items():
+            name = key.removeprefix(prefix)
+            if name in ("sums", "tallies"):
+                getattr(self, name).copy_(tensor)
+            else:
+                setattr(self, name, tensor.to(getattr(self, name), copy=True))
+
+
+def _is_one_hot(soft: Tensor) -> Tensor:
+    """Return which target distributions name a single class, of shape (N,)."""
+    return (soft.amax(1) == 1.0) & (soft.count_nonzero(1) == 1)

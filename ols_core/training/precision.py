@@ -1,0 +1,83 @@
+"""Which device and precision to train with, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from lightning_fabric import Fabric
+
+from ols_core.config import Device, Precision
+from ols_core.errors import ArgumentError
+
+__all__ = ["Hardware", "choose_hardware"]
+
+_FabricPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
+_FABRIC_PRECISION: dict[str, _FabricPrecision] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The device and precision in use; `reason` says why, for the user."""
+
+    device: str
+    precision: str
+    reason: str
+
+    def fabric(self) -> Fabric:
+        """One-process Fabric on this device."""
+        return Fabric(
+            accelerator=self.device, devices=1, precision=_FABRIC_PRECISION[self.precision]
+        )
+
+
+def choose_hardware(device: Device, precision: Precision) -> Hardware:
+    """Resolve `auto` to what is faster where it is safe.
+
+    bf16 is chosen only where the hardware computes it: a CPU without AVX512-BF16 or AMX runs
+    bf16 convolutions more than ten times slower than fp32.
+
+    Raises
+    ------
+    ArgumentError
+        If the device is absent, or the precision does not work on it.
+
+    Examples
+    --------
+    >>> choose_hardware("cpu", "fp32")
+    Hardware(device='cpu', precision='fp32', reason='as asked')
+    """
+    chosen = _present_device() if device == "auto" else device
+    if chosen == "cuda" and not torch.cuda.is_available():
+        raise ArgumentError("device: cuda was asked for, but torch sees no CUDA device; use auto.")
+    if chosen == "mps" and not torch.backends.mps.is_available():
+        raise ArgumentError("device: mps was asked for, but torch sees no Apple GPU; use auto.")
+    if precision == "fp16" and chosen == "cpu":
+        raise ArgumentError("precision: fp16 needs a GPU; use fp32 or bf16 on the CPU.")
+    if precision != "auto":
+        return Hardware(chosen, precision, "as asked")
+    native, unit = _native_bf16(chosen)
+    return Hardware(chosen, "bf16" if native else "fp32", unit)
+
+
+def _present_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _native_bf16(device: str) -> tuple[bool, str]:
+    if device == "cuda":
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+        return supported, f"this GPU {'computes' if supported else 'has no'} bf16"
+    if device == "cpu":
+        capabilities = cast(dict[str, object], torch.cpu.get_capabilities())
+        units = {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}
+        found = [label for key, label in units.items() if capabilities.get(key)]
+        return bool(found), f"this CPU has {found[0] if found else 'no bf16 unit'}"
+    return False, "bf16 is not used on this device"
