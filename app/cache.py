@@ -15,7 +15,12 @@ import numpy.typing as npt
 import streamlit as st
 
 from ols_core.analysis import calibration, similarity
-from ols_core.analysis.calibration import PredictionSummary, Reliability, TemperatureScaling
+from ols_core.analysis.calibration import (
+    BinScheme,
+    PredictionSummary,
+    Reliability,
+    TemperatureScaling,
+)
 from ols_core.analysis.embedding import project, stratified_sample
 from ols_core.analysis.similarity import Hierarchy
 from ols_core.projections import load_projection
@@ -89,16 +94,16 @@ class TopLabels:
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
         """Where the prediction is the true class, (N,)."""
-        return self.prediction == self.labels
+        return np.equal(self.prediction, self.labels)
 
 
 @_cached
 def scaling(run: Run) -> TemperatureScaling:
     """Test logits after temperature scaling, fitted on `val` where the run has it."""
-    fit = {}
-    if run.has("predictions/val_logits.npy"):
-        fit = {"fit_logits": run.logits("val"), "fit_labels": run.labels("val")}
-    return calibration.temperature_scaled(run.logits(), run.labels(), **fit)
+    if not run.has("predictions/val_logits.npy"):
+        return calibration.temperature_scaled(run.logits(), run.labels())
+    fit = run.logits("val"), run.labels("val")
+    return calibration.temperature_scaled(run.logits(), run.labels(), *fit)
 
 
 def _logits(run: Run, scaled: bool) -> npt.NDArray[np.floating]:
@@ -114,7 +119,7 @@ def top_labels(run: Run, scaled: bool = False) -> TopLabels:
 
 
 @_cached
-def reliability(run: Run, n_bins: int, scheme: str, scaled: bool = False) -> Reliability:
+def reliability(run: Run, n_bins: int, scheme: BinScheme, scaled: bool = False) -> Reliability:
     """Reliability diagram of the test split."""
     top = top_labels(run, scaled)
     return calibration.reliability(top.confidence, top.correct, n_bins, scheme)
@@ -156,7 +161,7 @@ class Layout:
 def layout(run: Run, method: str, computed: int) -> Layout | None:
     """Stored projection, or a principal-component one made at once; None if neither is to be had.
 
-    `computed` is the modification time of the stored file, 0 if there is none (`layout_time`).
+    `computed` is the modification time of the stored file, 0 if there is none.
     """
     if computed:
         stored = load_projection(run, method)

@@ -12,14 +12,6 @@ import streamlit as st
 sys.path[:] = dict.fromkeys([str(Path(__file__).resolve().parents[1]), *sys.path])
 
 from app import cache, state  # noqa: E402
-from app.views import (  # noqa: E402
-    calibration,
-    embeddings,
-    overview,
-    similarity,
-    soft_labels,
-    start,
-)
 from ols_core.errors import OLSError  # noqa: E402
 
 st.set_page_config(
@@ -30,7 +22,7 @@ st.set_page_config(
 
 PAGES = [
     st.Page(
-        overview.page,
+        "views/overview.py",
         title="Overview",
         icon=":material/table_chart:",
         url_path="overview",
@@ -38,28 +30,28 @@ PAGES = [
         help="All runs with their test metrics, and the training curves of the chosen ones.",
     ),
     st.Page(
-        soft_labels.page,
+        "views/soft_labels.py",
         title="Soft labels",
         icon=":material/grid_on:",
         url_path="soft-labels",
         help="What each class resembles, as the network learned it, epoch by epoch.",
     ),
     st.Page(
-        similarity.page,
+        "views/similarity.py",
         title="Similarity",
         icon=":material/hub:",
         url_path="similarity",
         help="Which classes are alike: as soft labels, confusions or features see it.",
     ),
     st.Page(
-        calibration.page,
+        "views/calibration.py",
         title="Calibration",
         icon=":material/straighten:",
         url_path="calibration",
         help="Whether confidence can be believed: ECE and reliability diagrams side by side.",
     ),
     st.Page(
-        embeddings.page,
+        "views/embeddings.py",
         title="Embeddings",
         icon=":material/scatter_plot:",
         url_path="embeddings",
@@ -69,9 +61,9 @@ PAGES = [
 
 
 def main() -> None:
-    """Draw the choice of runs and the chosen page; an error becomes a sentence, never a traceback."""
+    """Draw the choice of runs and the chosen page; an error becomes a sentence."""
     scan = cache.scan()
-    pages = PAGES if scan.runs else [st.Page(start.page, title="Start")]
+    pages = PAGES if scan.runs else [st.Page("views/start.py", title="Start")]
     chosen_page = st.navigation(pages, position="top")
     if scan.runs:
         state.choose_runs(scan.runs)

@@ -23,9 +23,13 @@ def in_url(key: str) -> dict[str, Any]:
 
 def choose_runs(runs: list[Run]) -> None:
     """Draw the one control that says which runs all pages show."""
-    # A widget's own default is never written to the URL, so a first visit sets value and URL.
-    if "runs" not in st.session_state and "runs" not in st.query_params:
+    known = {run.id for run in runs}
+    chosen = st.session_state.get("runs")
+    if chosen is None and "runs" not in st.query_params:
+        # A widget's own default is never written to the URL: a first visit sets both.
         st.session_state["runs"] = st.query_params["runs"] = _first_choice(runs)
+    elif chosen is not None and not known.issuperset(chosen):
+        st.session_state["runs"] = [run_id for run_id in chosen if run_id in known]
     st.multiselect(
         "Runs to show",
         [run.id for run in runs],

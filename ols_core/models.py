@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,14 @@ from torchvision.models import resnet as imagenet_resnet
 
 from ols_core.errors import ArgumentError, DataError
 
-__all__ = ["MODELS", "build_model", "captured_features", "classifier_name", "load_weights"]
+__all__ = [
+    "MODELS",
+    "build_model",
+    "captured_features",
+    "classifier",
+    "classifier_name",
+    "load_weights",
+]
 
 
 class _Residual(nn.Module):
@@ -199,15 +207,20 @@ def classifier_name(model: nn.Module) -> str:
     configured = getattr(model, "pretrained_cfg", {}).get("classifier")
     name = configured if isinstance(configured, str) else "fc"
     try:
-        classifier = model.get_submodule(name)
+        found = model.get_submodule(name)
     except AttributeError:
-        classifier = None
-    if not isinstance(classifier, nn.Linear):
+        found = None
+    if not isinstance(found, nn.Linear):
         raise ArgumentError(
             f"model {type(model).__name__} does not end in a linear classifier, which the "
             "penultimate features are taken from; choose another architecture."
         )
     return name
+
+
+def classifier(model: nn.Module) -> nn.Linear:
+    """Return the linear layer that gives the logits; see `classifier_name`."""
+    return cast(nn.Linear, model.get_submodule(classifier_name(model)))
 
 
 class _Float32Linear(nn.Linear):
@@ -218,7 +231,7 @@ class _Float32Linear(nn.Linear):
 
 
 def _classify_in_float32(model: nn.Module) -> None:
-    model.get_submodule(classifier_name(model)).__class__ = _Float32Linear
+    classifier(model).__class__ = _Float32Linear
 
 
 @contextmanager
@@ -234,8 +247,9 @@ def captured_features(model: nn.Module) -> Iterator[list[Tensor]]:
     torch.Size([2, 64])
     """
     features: list[Tensor] = []
-    classifier = model.get_submodule(classifier_name(model))
-    handle = classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    handle = classifier(model).register_forward_pre_hook(
+        lambda _, inputs: features.append(inputs[0])
+    )
     try:
         yield features
     finally:
@@ -264,8 +278,8 @@ def load_weights(model: nn.Module, file: str | Path) -> list[str]:
     state = _read_state(Path(file))
     own = model.state_dict()
     other_size = sorted(k for k in state.keys() & own.keys() if state[k].shape != own[k].shape)
-    classifier = classifier_name(model)
-    body = [key for key in other_size if not key.startswith(f"{classifier}.")]
+    prefix = f"{classifier_name(model)}."
+    body = [key for key in other_size if not key.startswith(prefix)]
     if body or not state.keys() & own.keys():
         raise DataError(
             f"{file}: these are not weights of {type(model).__name__}: "

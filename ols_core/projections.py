@@ -63,7 +63,7 @@ def compute_projection(
     layout = project(run.features("test")[indices], cast(ProjectionMethod, method), seed)
     file = _file(run, method)
     parameters = {"method": method, "samples": len(indices), **layout.parameters}
-    content = {
+    content: dict[str, Any] = {
         "indices": indices,
         "coordinates": layout.coordinates,
         "parameters": np.array(json.dumps(parameters)),

@@ -179,11 +179,12 @@ class Run:
 
     def _array(self, part: str, what: str) -> npt.NDArray[Any]:
         try:
-            return np.load(self.path / part, mmap_mode="r", allow_pickle=False)
+            array: npt.NDArray[Any] = np.load(self.path / part, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             raise RunError(f"Run {self.id} has no {what}: {part} is absent.") from None
         except (ValueError, OSError, EOFError) as error:
             raise RunError(f"Run {self.id}: {part} cannot be read: {error}") from None
+        return array
 
 
 @dataclass(frozen=True)

@@ -262,14 +262,22 @@ class ObservedSoftLabels(nn.Module):
             slot = slot.masked_fill(targets.ignored, k + _IGNORED)
         if targets.outside is not None:
             slot = slot.masked_fill(targets.outside, k + _OUTSIDE)
-        probabilities = probabilities.float()
-        if len(slot) < 16 * k:
-            self._sums.index_add_(0, slot, probabilities)
-        else:
-            # Thousands of samples a class, added one by one, would cost float32 its last digits;
-            # where a batch is larger than the matrix, its own sum first is cheap and keeps them.
-            self._sums.add_(torch.zeros_like(self._sums).index_add_(0, slot, probabilities))
+        self._sum_up(slot, probabilities.float())
         self.tallies.index_add_(0, slot, torch.ones_like(slot))
+
+    def _sum_up(self, slot: Tensor, probabilities: Tensor) -> None:
+        """Add each row of `probabilities` (N, K) to the row `slot` (N,) of the sums."""
+        n_groups = len(slot) // (16 * self.n_classes)
+        if n_groups == 0:
+            self._sums.index_add_(0, slot, probabilities)
+            return
+        # Thousands of samples a class, say pixels, added one by one would cost float32 its last
+        # digits. Sums of small groups first keep them, and need less memory than the batch.
+        shape = (n_groups, *self._sums.shape)
+        group = torch.arange(len(slot), device=slot.device) % n_groups
+        sums = probabilities.new_zeros(shape).flatten(0, 1)
+        sums.index_add_(0, group * len(self._sums) + slot, probabilities)
+        self._sums.add_(sums.view(shape).sum(0))
 
     def step_epoch(self) -> None:
         """Close the epoch: turn the sums into the new matrix and start again from zero.

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from loss_cases import batch, one_thread, random_matrix  # noqa: F401 - a fixture for every test
-from oracles import ols as oracle
 from torch.nn import functional as F
 
 from ols_core.errors import ArgumentError
 from ols_core.losses import OnlineLabelSmoothingLoss
+from tests.loss_cases import batch, one_thread, random_matrix  # noqa: F401 - a fixture for every test
+from tests.oracles import ols as oracle
 
 
 def naive(criterion: OnlineLabelSmoothingLoss, logits, targets) -> torch.Tensor:
@@ -98,7 +98,8 @@ def test_the_epochs_above_meet_every_case():
         before, counts = criterion.soft_labels, criterion.counts
         criterion.step_epoch()
     frozen = before.amax(1) >= 0.75
-    assert frozen.any() and not frozen.all()
+    assert frozen.any()
+    assert not frozen.all()
     assert torch.equal(criterion.soft_labels[frozen], before[frozen])
     assert torch.equal(criterion.counts[frozen], counts[frozen])
     assert criterion.counts[6] == 0

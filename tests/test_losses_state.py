@@ -6,11 +6,11 @@ import pickle
 
 import pytest
 import torch
-from loss_cases import batch, one_thread, random_matrix  # noqa: F401 - a fixture for every test
 from torch.nn import functional as F
 
 from ols_core.errors import ArgumentError
 from ols_core.losses import METHODS, OnlineLabelSmoothingLoss, build_loss
+from tests.loss_cases import batch, one_thread, random_matrix  # noqa: F401 - a fixture for every test
 
 
 def closed(criterion: torch.nn.Module, *seeds: int) -> torch.nn.Module:
@@ -89,8 +89,9 @@ def test_a_state_that_does_not_fit_is_refused():
         criterion.load_state_dict(OnlineLabelSmoothingLoss(4).state_dict())
     state = criterion.state_dict()
     state["observed.more"] = state.pop("observed.counts")
-    with pytest.raises(RuntimeError, match="observed.counts") as error:
+    with pytest.raises(RuntimeError, match="Missing key") as error:
         criterion.load_state_dict(state)
+    assert "observed.counts" in str(error.value)
     assert "observed.more" in str(error.value)
     assert criterion.load_state_dict(state, strict=False).missing_keys == ["observed.counts"]
 
@@ -235,12 +236,15 @@ def test_an_unseen_label_out_of_range_gives_nan_and_is_refused_later(method):
         criterion.step_epoch()
 
 
-def test_compiled_losses_do_the_same():
+@pytest.mark.parametrize(
+    ("preset", "backend"), [("paper", "inductor"), ("official-cifar", "aot_eager")]
+)
+def test_compiled_losses_do_the_same(preset, backend):
     torch._dynamo.reset()
-    criterion = OnlineLabelSmoothingLoss(5, preset="official-cifar")
+    criterion = OnlineLabelSmoothingLoss(5, preset=preset)
     eager = copy.deepcopy(criterion)
-    compiled = torch.compile(criterion, fullgraph=True)
-    for epoch in range(3):
+    compiled = torch.compile(criterion, fullgraph=True, backend=backend)
+    for epoch in range(2):
         for step in range(2):
             logits, labels = batch(2 * epoch + step, 40, 5)
             labels[:3] = -100
@@ -254,8 +258,9 @@ def test_compiled_losses_do_the_same():
         eager.step_epoch()
         assert torch.equal(criterion.counts, eager.counts)
         torch.testing.assert_close(criterion.soft_labels, eager.soft_labels, rtol=0, atol=1e-6)
+    labels[7] = 9
+    assert compiled(logits, labels).isnan()
     with pytest.raises(ArgumentError, match="1 labels out of range"):
-        compiled(logits, labels.masked_fill(labels == 4, 0).index_fill(0, torch.tensor([7]), 9))
         criterion.step_epoch()
 
 

@@ -80,8 +80,9 @@ def scatter_panels(panels: Sequence[Panel], names: Sequence[str], height: int = 
                 row=1,
                 col=column,
             )
-    figure.update_xaxes(showticklabels=False, zeroline=False, title="first dimension")
-    figure.update_yaxes(showticklabels=False, zeroline=False)
+    bare = {"showticklabels": False, "showgrid": False, "zeroline": False}
+    figure.update_xaxes(title="first dimension", showline=True, linecolor=GREY, **bare)
+    figure.update_yaxes(showline=True, linecolor=GREY, **bare)
     figure.update_yaxes(title="second dimension", col=1)
     style(figure, "", height, legend={"itemsizing": "constant", "orientation": "h", "y": -0.1})
     return figure.update_layout(title=None, margin={"t": 40})

@@ -1,1 +1,1 @@
-"""Pages: one module a page; controls, then cache, then chart. No mathematics."""
+"""Pages: one script a page, run by Streamlit: controls, then cache, then chart. No mathematics."""

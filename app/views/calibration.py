@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import pandas as pd
 import streamlit as st
@@ -14,7 +14,8 @@ from app.views.common import runs_with
 from ols_core.analysis.calibration import BinScheme
 from ols_core.runs import Run
 
-__all__ = ["page"]
+if TYPE_CHECKING:
+    from streamlit.elements.lib.column_types import ColumnConfig
 
 _MAX_PANELS_IN_ROW = 3
 
@@ -28,8 +29,8 @@ def page() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         n_bins = st.slider("Bins", 5, 100, 15, width=260, **state.in_url("bins"))
-        schemes = list(get_args(BinScheme))
-        scheme = st.segmented_control(
+        schemes: tuple[BinScheme, ...] = get_args(BinScheme)
+        scheme: BinScheme = st.segmented_control(
             "Binning", schemes, default=schemes[0], required=True, **state.in_url("binning")
         )
         scaled = st.toggle(
@@ -40,9 +41,7 @@ def page() -> None:
         )
     for first in range(0, len(runs), _MAX_PANELS_IN_ROW):
         row = runs[first : first + _MAX_PANELS_IN_ROW]
-        found = {
-            r.info.name: cache.reliability(r, n_bins, scheme or schemes[0], scaled) for r in row
-        }
+        found = {r.info.name: cache.reliability(r, n_bins, scheme, scaled) for r in row}
         figure = reliability_diagrams(found, first)
         st.plotly_chart(figure, key=f"reliability_{first}", alt="Reliability diagrams")
     st.caption(
@@ -51,7 +50,7 @@ def page() -> None:
     )
     st.subheader("Numbers")
     st.dataframe(
-        _table(runs, n_bins, scheme or schemes[0]),
+        _table(runs, n_bins, scheme),
         hide_index=True,
         column_config=_columns(),
         alt="Calibration metrics of the chosen runs",
@@ -62,7 +61,7 @@ def page() -> None:
     )
 
 
-def _table(runs: Sequence[Run], n_bins: int, scheme: str) -> pd.DataFrame:
+def _table(runs: Sequence[Run], n_bins: int, scheme: BinScheme) -> pd.DataFrame:
     rows = []
     for run in runs:
         plain, scaled = (cache.summary(run, n_bins, after) for after in (False, True))
@@ -87,7 +86,7 @@ def _table(runs: Sequence[Run], n_bins: int, scheme: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, ColumnConfig]:
     number = st.column_config.NumberColumn
     percents = ("Accuracy", "Confidence", "Gap", "ECE", "MCE", "ECE after T")
     gap = "Mean confidence minus accuracy: positive is over-confident."
@@ -96,3 +95,6 @@ def _columns() -> dict[str, object]:
         "Gap": number("Gap", format="percent", help=gap),
         **{name: number(name, format="%.3f") for name in ("NLL", "Brier", "T", "NLL after T")},
     }
+
+
+page()

@@ -58,4 +58,4 @@ def pick_run(runs: Sequence[Run], prefer: str | None = None) -> Run:
     picked = st.segmented_control(
         "Run", list(by_id), default=first, required=True, **state.in_url("run")
     )
-    return by_id[picked or first]
+    return by_id[picked]

@@ -12,9 +12,8 @@ import streamlit as st
 from app import cache, state
 from app.charts.scatter import Panel, scatter_panels
 from app.views.common import runs_with, same_classes
+from ols_core.errors import RunError
 from ols_core.runs import Run
-
-__all__ = ["page"]
 
 _METHODS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
 _MAX_PANELS = 3
@@ -31,31 +30,26 @@ def page() -> None:
     if len(runs) > _MAX_PANELS:
         st.caption(f"The first {_MAX_PANELS} of {len(runs)} runs are shown.")
         runs = runs[:_MAX_PANELS]
+    first = "umap" if all(_stored(run, "umap") for run in runs) else "pca"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        method = (
-            st.segmented_control(
-                "Projection",
-                list(_METHODS),
-                default="umap",
-                required=True,
-                format_func=_METHODS.__getitem__,
-                **state.in_url("projection"),
-            )
-            or "umap"
+        method: str = st.segmented_control(
+            "Projection",
+            list(_METHODS),
+            default=first,
+            required=True,
+            format_func=_METHODS.__getitem__,
+            **state.in_url("projection"),
         )
         kinds = ["class", "superclass"] if runs[0].info.dataset.superclasses else ["class"]
-        kind = (
-            st.segmented_control(
-                "Colour by",
-                [*kinds, "correctness"],
-                default="class",
-                required=True,
-                **state.in_url("colour"),
-            )
-            or "class"
+        kind: str = st.segmented_control(
+            "Colour by",
+            [*kinds, "correctness"],
+            default="class",
+            required=True,
+            **state.in_url("colour"),
         )
         shown = _pick_classes(runs[0]) if kind == "class" else []
-    ready = [run for run in runs if _ready(run, method)]
+    ready = _ready(runs, method)
     if not ready:
         return
     names = _group_names(ready[0], kind, shown)
@@ -114,16 +108,19 @@ def _stored(run: Run, method: str) -> int:
     return file.stat().st_mtime_ns if file.exists() else 0
 
 
-def _ready(run: Run, method: str) -> bool:
-    """Whether the layout is there; if not, offer to compute it in another process."""
-    if method == "pca" or _stored(run, method):
-        return True
-    st.info(f"{run.id} has no {_METHODS[method]} projection yet.", icon=":material/info:")
-    if st.button(f"Compute it (about a minute): {run.id}", key=f"project_{run.id}"):
-        with st.spinner(f"{_METHODS[method]} of {run.id} …"):
-            _compute(run, method)
-        st.rerun()
-    return False
+def _ready(runs: Sequence[Run], method: str) -> list[Run]:
+    """Runs whose layout is there; offers to compute the others in another process."""
+    missing = [run for run in runs if method != "pca" and not _stored(run, method)]
+    if missing:
+        names = ", ".join(run.id for run in missing)
+        title = _METHODS[method]
+        st.info(f"No {title} projection yet: {names}.", icon=":material/info:")
+        if st.button(f"Compute {title}, about a minute a run", icon=":material/play_arrow:"):
+            with st.spinner(f"{title} of {names} …"):
+                for run in missing:
+                    _compute(run, method)
+            st.rerun()
+    return [run for run in runs if run not in missing]
 
 
 def _compute(run: Run, method: str) -> None:
@@ -132,5 +129,7 @@ def _compute(run: Run, method: str) -> None:
     options = ["--method", method, "--root", str(run.path.parent)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode:
-        st.error(f"The projection failed: {done.stderr.strip().splitlines()[-1]}")
-        st.stop()
+        raise RunError(f"The projection of {run.id} failed: {done.stderr.strip()}")
+
+
+page()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -11,7 +12,8 @@ from app import cache, state
 from app.charts.curves import CURVES, training_curves
 from ols_core.runs import Run
 
-__all__ = ["page"]
+if TYPE_CHECKING:
+    from streamlit.elements.lib.column_types import ColumnConfig
 
 _PERCENT = {"Accuracy": "accuracy", "Top-5": "top5_accuracy", "ECE": "ece"}
 _PLAIN = {"NLL": "nll", "Brier": "brier"}
@@ -50,7 +52,7 @@ def page() -> None:
             label_visibility="collapsed",
             **state.in_url("curve"),
         )
-        st.plotly_chart(training_curves(histories, second or others[0], 312), key="curve_second")
+        st.plotly_chart(training_curves(histories, second, 312), key="curve_second")
 
 
 def _table(runs: Sequence[Run], chosen: set[str]) -> pd.DataFrame:
@@ -75,7 +77,7 @@ def _row(run: Run, chosen: bool) -> dict[str, object]:
     }
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, ColumnConfig]:
     number = st.column_config.NumberColumn
     return {
         "Shown": st.column_config.CheckboxColumn("Shown", width="small"),
@@ -83,3 +85,6 @@ def _columns() -> dict[str, object]:
         **{name: number(name, format="%.3f") for name in _PLAIN},
         "Created": st.column_config.DatetimeColumn("Created", format="YYYY-MM-DD HH:mm"),
     }
+
+
+page()

@@ -21,8 +21,6 @@ from ols_core.analysis.similarity import (
 )
 from ols_core.runs import Run
 
-__all__ = ["page"]
-
 _PARTS: dict[Source, tuple[str, str]] = {
     "soft labels": ("soft_labels/counts.npy", "They are written after every epoch of a training."),
     "confusions": ("predictions/test_logits.npy", "They are written when a training finishes."),
@@ -39,17 +37,14 @@ _N_PAIRS = 15
 def page() -> None:
     """Draw the similarity matrix, its clusters and the most similar pairs."""
     st.title("Similarity")
-    source: Source = (
-        st.segmented_control(
-            "Similarity by",
-            list(_PARTS),
-            default="soft labels",
-            required=True,
-            help="Soft labels: the mass two classes give each other. Confusions: how often the "
-            "network takes one for the other. Features: the angle between their mean features.",
-            **state.in_url("source"),
-        )
-        or "soft labels"
+    source: Source = st.segmented_control(
+        "Similarity by",
+        list(_PARTS),
+        default="soft labels",
+        required=True,
+        help="Soft labels: the mass two classes give each other. Confusions: how often the "
+        "network takes one for the other. Features: the angle between their mean features.",
+        **state.in_url("source"),
     )
     part, remedy = _PARTS[source]
     runs = same_classes(runs_with(part, source, remedy))
@@ -125,3 +120,6 @@ def _pairs(runs: Sequence[Run], run: Run, source: Source) -> None:
     if others and run.n_classes > 2:
         text = ", ".join(f"{value:.2f} with {peer}" for peer, value in others.items())
         st.caption(f"Rank correlation (Spearman, over all pairs) of {run.id}: {text}.")
+
+
+page()

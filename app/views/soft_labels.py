@@ -17,8 +17,6 @@ from ols_core.analysis.similarity import OrderKind, class_order
 from ols_core.analysis.soft_labels import hide_diagonal, row_entropy, strongest_neighbours
 from ols_core.runs import Run
 
-__all__ = ["page"]
-
 _ORDER_NAMES = {
     "given": "as given",
     "alphabetical": "alphabetical",
@@ -52,7 +50,7 @@ def _what_it_is(run: Run) -> str:
         return f"**Learned soft labels**: the targets that {run.id} was trained on. {kept}"
     return (
         f"**Observed soft labels**: {run.id} was trained with {run.info.method.upper()}, which "
-        f"does not use them; they average its correct predictions of the epoch, as OLS would. {kept}"
+        f"does not use them; they average its correct predictions, as OLS would. {kept}"
     )
 
 
@@ -60,13 +58,14 @@ def _pick_epoch(run: Run) -> int:
     epochs = run.soft_label_epochs
     if len(epochs) < 2:
         return epochs[0]
-    return st.slider(
+    epoch: int = st.slider(
         "Epoch (0 is the initial, uniform matrix)",
         epochs[0],
         epochs[-1],
         epochs[-1],
         **state.in_url("epoch"),
     )
+    return epoch
 
 
 def _matrix(run: Run, epoch: int) -> None:
@@ -99,7 +98,7 @@ def _matrix(run: Run, epoch: int) -> None:
 def _pick_order(run: Run) -> OrderKind:
     superclasses = run.info.dataset.superclasses
     kinds = [k for k in get_args(OrderKind) if k != "superclass" or superclasses]
-    return st.selectbox(
+    order: OrderKind = st.selectbox(
         "Order of classes",
         kinds,
         index=kinds.index("superclass" if superclasses else "given"),
@@ -107,6 +106,7 @@ def _pick_order(run: Run) -> OrderKind:
         width=220,
         **state.in_url("order"),
     )
+    return order
 
 
 def _order(run: Run, kind: OrderKind) -> npt.NDArray[np.int64]:
@@ -133,7 +133,9 @@ def _one_class(runs: Sequence[Run], run: Run, epoch: int) -> None:
     others = [neighbour.class_index for neighbour in strongest]
     # A shorter run shows its last epoch beside a longer one.
     masses = {
-        peer.info.name: peer.soft_labels(min(epoch, peer.soft_label_epochs[-1]))[target, others]
+        peer.info.name: peer.soft_labels(min(epoch, peer.soft_label_epochs[-1]))[
+            target, others
+        ].tolist()
         for peer in runs
     }
     _facts(run, epoch, target)
@@ -166,3 +168,6 @@ def _examples(run: Run, classes: Sequence[int]) -> None:
     for index in classes:
         sheet = atlas.montage(np.flatnonzero(labels == index)[:8], columns=8)
         st.image(sheet, caption=f"{names[index]}, test images", width="stretch")
+
+
+page()

@@ -6,8 +6,6 @@ import streamlit as st
 
 from app import cache
 
-__all__ = ["page"]
-
 
 def page() -> None:
     """Show the one command that makes a first run."""
@@ -18,3 +16,6 @@ def page() -> None:
     )
     st.code(".venv/bin/ols train --dataset digits --method ols --epochs 10", language="bash")
     st.write("This page shows the run as soon as it has begun; nothing has to be restarted.")
+
+
+page()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -34,14 +32,6 @@ errors = Console(stderr=True)
 
 Root = Annotated[Path, typer.Option(help="Folder of the runs.", show_default=str(DEFAULT_ROOT))]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.")]
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, handled like Ctrl-C."""
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise _Terminated
 
 
 def _version(show: bool) -> None:
@@ -89,7 +79,7 @@ def train_verb(
     from ols_core.cli.progress import TrainingProgress
     from ols_core.training import train
 
-    with TrainingProgress(output) as progress:
+    with TrainingProgress(output, errors) as progress:
         train(chosen, root, progress, download)
 
 
@@ -102,7 +92,7 @@ def resume(run: RunId, root: Root = DEFAULT_ROOT) -> None:
     from ols_core.cli.progress import TrainingProgress
     from ols_core.training import resume as resume_training
 
-    with TrainingProgress(output) as progress:
+    with TrainingProgress(output, errors) as progress:
         resume_training(run, root, progress)
 
 
@@ -143,14 +133,11 @@ def project(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 bad arguments, 130/143 stopped."""
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except KeyboardInterrupt as stop:
-        errors.print("[yellow]Stopped.[/] Go on with: ols resume RUN")
-        sys.exit(143 if isinstance(stop, _Terminated) else 130)
+        app()
     except OLSError as error:
         errors.print(f"[bold red]Error:[/] {escape(str(error))}")
         sys.exit(2 if isinstance(error, ArgumentError) else 1)
+    except OSError as error:
+        errors.print(f"[bold red]Error:[/] {escape(str(error))}")
+        sys.exit(1)

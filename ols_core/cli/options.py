@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 
@@ -45,5 +45,5 @@ def _flag(name: str) -> inspect.Parameter:
         text += f" Default: {field.default}."
     option = typer.Option(help=text, show_default=False)
     # None stands for "not typed"; limits are checked by TrainConfig, with its own words.
-    kind = Annotated[field.annotation | None, option]  # type: ignore[operator]
+    kind = Annotated[Optional[field.annotation], option]  # type: ignore[name-defined] # noqa: UP045
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

@@ -22,8 +22,10 @@ class TrainingProgress(Observer):
     A context manager, so that the terminal is restored however the training ends.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, errors: Console) -> None:
         self._console = console
+        self._errors = errors
+        self._run_id = ""
         self._epochs = 0
         self._task: TaskID | None = None
         self._bar = Progress(
@@ -38,13 +40,16 @@ class TrainingProgress(Observer):
         self._bar.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bar.stop()
+        if self._run_id and kind in (KeyboardInterrupt, SystemExit):
+            self._errors.print(f"Stopped. Go on with: ols resume {self._run_id}")
 
     def started(self, path: Path, first_epoch: int, epochs: int, facts: dict[str, Any]) -> None:
         """Say where the run goes and what it runs on."""
         hardware = facts["hardware"]
         self._epochs = epochs
+        self._run_id = path.name
         self._console.print(
             f"Run [bold]{path}[/] on {hardware.device} in {hardware.precision} ({hardware.reason})."
         )

@@ -43,14 +43,12 @@ def pixel_statistics(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, 
     if images.pixels is None:
         return IMAGENET_MEAN, IMAGENET_STD
     flat = images.pixels.reshape(-1, images.pixels.shape[-1])
-    # One pass over the 256 values of each channel: exact, and no float copy of all pixels.
+    # Through the 256 values of each channel: exact, and no float copy of all pixels.
     values = np.arange(256) / 255
-    weights = [np.bincount(channel, minlength=256) / len(flat) for channel in flat.T]
-    mean = [float(w @ values) for w in weights]
-    std = [
-        float(np.sqrt(max(w @ values**2 - m**2, 1e-12))) for w, m in zip(weights, mean, strict=True)
-    ]
-    return tuple(mean), tuple(std)
+    weights = np.stack([np.bincount(channel, minlength=256) for channel in flat.T]) / len(flat)
+    mean = weights @ values
+    variance = weights @ values**2 - mean**2
+    return tuple(mean.tolist()), tuple(np.sqrt(np.maximum(variance, 1e-12)).tolist())
 
 
 class TensorBatches:
@@ -114,7 +112,7 @@ class TensorBatches:
         random = torch.Generator().manual_seed(derive_seed(self._seed, "batches", self._epoch))
         n = self.n_samples
         order = torch.randperm(n, generator=random) if self._shuffle else torch.arange(n)
-        for chosen in order.split(self._batch_size):
+        for chosen in torch.split(order, self._batch_size):
             # Random numbers come from the CPU so that every device draws the same ones.
             index = chosen.to(self._pixels.device)
             pixels = self._crop(index, random) if self._augment != "none" else self._pixels[index]

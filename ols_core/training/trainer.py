@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from ols_core.analysis.calibration import summarize_predictions
 from ols_core.config import TrainConfig
 from ols_core.errors import OLSError, RunError, TrainingError
-from ols_core.models import classifier_name
+from ols_core.models import classifier
 from ols_core.run_writer import RunWriter, utc_now, write_atomically
 from ols_core.runs import (
     DEFAULT_ROOT,
@@ -34,6 +35,7 @@ from ols_core.thumbnails import write_thumbnails
 from ols_core.training.engine import EpochMetrics, predict, run_epoch
 from ols_core.training.observer import Observer
 from ols_core.training.session import Session, environment, open_session
+from ols_core.training.signals import StopSignals
 
 __all__ = ["resume", "train"]
 
@@ -67,8 +69,8 @@ def train(
     ------
     OLSError
         If an option, the data or the run's name is not acceptable, or the loss stops being finite.
-    KeyboardInterrupt
-        On Ctrl-C, after the run was marked `stopped`; `resume` goes on with it.
+    KeyboardInterrupt, SystemExit
+        If either is raised meanwhile, after the run was marked `stopped`; `resume` goes on.
     """
     run_id = check_run_id(config.name) if config.name else _free_id(config, Path(root))
     session = open_session(config, download)
@@ -111,19 +113,23 @@ def _fit(session: Session, writer: RunWriter, first: int, observer: Observer) ->
     config = session.config
     facts = {"hardware": session.hardware, "notices": session.notices}
     observer.started(writer.path, first, config.epochs, facts)
-    for epoch in range(first, config.epochs + 1):
-        record = _one_epoch(session, epoch, observer)
-        counts = session.criterion.counts.cpu().numpy()
-        writer.save_soft_labels(epoch, _matrix(session), counts)
-        writer.append_history(record)
-        _save_state(writer, session, epoch)
-        writer.update()
-        observer.epoch_done(record)
-    _evaluate(session, writer)
+    with StopSignals() as stop:
+        for epoch in range(first, config.epochs + 1):
+            record = _one_epoch(session, epoch, observer, stop)
+            counts = session.criterion.counts.cpu().numpy()
+            writer.save_soft_labels(epoch, _matrix(session), counts)
+            writer.append_history(record)
+            _save_state(writer, session, epoch)
+            writer.update()
+            observer.epoch_done(record)
+        stop.check()
+        _evaluate(session, writer)
     observer.finished(writer.info.summary)
 
 
-def _one_epoch(session: Session, epoch: int, observer: Observer) -> dict[str, Any]:
+def _one_epoch(
+    session: Session, epoch: int, observer: Observer, stop: StopSignals
+) -> dict[str, Any]:
     """Train one epoch and validate; returns its record for the history."""
     batches = session.batches["train"]
     batches.set_epoch(epoch)
@@ -131,12 +137,16 @@ def _one_epoch(session: Session, epoch: int, observer: Observer) -> dict[str, An
     torch.manual_seed(derive_seed(session.config.seed, "network", epoch))
     lr = session.schedule.get_last_lr()[0]
 
+    def step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        stop.check()
+        return session.train_step(images, labels)
+
     def progress(metrics: EpochMetrics) -> None:
         observer.progressed(epoch, metrics, batches.n_samples)
 
     session.model.train()
     session.criterion.train()
-    trained = run_epoch(batches, session.train_step, progress)
+    trained = run_epoch(batches, step, progress)
     if not math.isfinite(trained.loss):
         raise TrainingError(
             f"The training loss became {trained.loss} in epoch {epoch}. The last good epoch is "
@@ -181,10 +191,10 @@ def _evaluate(session: Session, writer: RunWriter) -> None:
 
 @contextmanager
 def _status_kept(writer: RunWriter) -> Iterator[None]:
-    """Leave the run `stopped` on Ctrl-C and `failed`, with the cause, on an error."""
+    """Leave the run `stopped` on Ctrl-C or SIGTERM and `failed`, with the cause, on an error."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         writer.close("stopped")
         raise
     except Exception as error:
@@ -242,7 +252,7 @@ def _describe(session: Session, run_id: str) -> RunInfo:
         model=ModelInfo(
             name=session.config.model,
             n_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-            n_features=network.get_submodule(classifier_name(network)).in_features,
+            n_features=classifier(network).in_features,
         ),
         environment=environment(session),
     )

@@ -1,0 +1,57 @@
+"""Ctrl-C and SIGTERM while training: finish the step at hand, then stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+__all__ = ["StopSignals"]
+
+
+class StopSignals:
+    """Notes SIGINT and SIGTERM inside its block; `check` acts on them.
+
+    An exception that a handler raised inside of torch's C++ code could abort the process, so the
+    handler only notes the signal. A second signal acts as it would without this class. Outside
+    the main thread, where Python allows no handlers, the block does nothing.
+    """
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._note) for number in self._SIGNALS}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._restore()
+
+    def check(self) -> None:
+        """Stop if a signal came.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After SIGINT.
+        SystemExit
+            After SIGTERM, with code 143.
+        """
+        if self._received == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self._received is not None:
+            raise SystemExit(128 + self._received)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ols_core.analysis.calibration import summarize_predictions
+from ols_core.config import TrainConfig
+from ols_core.data import load_dataset
+from ols_core.data.batches import TensorBatches, pixel_statistics
+from ols_core.errors import ArgumentError, RunError, TrainingError
+from ols_core.models import build_model
+from ols_core.runs import label_fingerprint, load_run
+from ols_core.training import Observer, resume, train
+from ols_core.training.precision import choose_hardware
+from tests.conftest import EPOCHS
+
+METHODS = ("ce", "ls", "ols")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_learns_the_digits(digits_runs, method):
+    run = digits_runs[method]
+    assert run.status == "finished"
+    assert run.info.summary["test"]["accuracy"] > 0.95
+    assert [record["epoch"] for record in run.history] == list(range(1, EPOCHS + 1))
+    assert all(math.isfinite(v) for record in run.history for v in record.values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_summary_is_that_of_the_stored_predictions(digits_runs, method):
+    run = digits_runs[method]
+    for split in ("val", "test"):
+        again = asdict(summarize_predictions(run.logits(split), run.labels(split)))
+        assert run.info.summary[split] == again
+        assert run.info.dataset.fingerprints[split] == label_fingerprint(run.labels(split))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_soft_labels_are_distributions_with_counts(digits_runs, method):
+    run = digits_runs[method]
+    counts = run.soft_label_counts()
+    per_class = np.bincount(load_dataset(TrainConfig(dataset="digits")).splits["train"].labels)
+    assert run.soft_label_epochs == list(range(EPOCHS + 1))
+    assert counts.shape == (EPOCHS + 1, 10)
+    assert (counts <= per_class).all()
+    np.testing.assert_allclose(run.soft_labels(0), 0.1)
+    for epoch in run.soft_label_epochs:
+        matrix = run.soft_labels(epoch)
+        np.testing.assert_allclose(matrix.sum(1), 1, atol=1e-5)
+        np.testing.assert_allclose(matrix[counts[epoch] == 0], 0.1)
+    # Only correct samples are averaged, so each class leads its own row.
+    assert (run.soft_labels(EPOCHS).argmax(1) == np.arange(10)).all()
+
+
+def test_the_counts_are_the_correct_training_images(digits_runs):
+    for run in digits_runs.values():
+        n_train = run.info.dataset.splits["train"]
+        correct = [round(record["train_accuracy"] * n_train) for record in run.history]
+        assert run.soft_label_counts()[1:].sum(1).tolist() == correct
+
+
+def test_the_stored_weights_give_the_stored_predictions(digits_runs):
+    run = digits_runs["ols"]
+    data = load_dataset(TrainConfig.from_options(run.info.config))
+    model = build_model("resnet20", 10, 1)
+    model.load_state_dict(load_file(run.path / "weights.safetensors"))
+    model.eval()
+    mean, std = pixel_statistics(data.splits["train"])
+    test = data.splits["test"]
+    batches = TensorBatches(test, len(test), (8, 8), mean, std, torch.device("cpu"))
+    ((images, labels),) = list(batches)
+    with torch.inference_mode():
+        logits = model(images).numpy()
+
+    np.testing.assert_array_equal(run.labels(), labels)
+    # float16 keeps 11 bits; the run may have been computed in bf16, which keeps 8.
+    np.testing.assert_allclose(run.logits(), logits, atol=0.1)
+    assert (run.logits().argmax(1) == logits.argmax(1)).mean() > 0.99
+
+
+def test_the_classifier_of_the_features_gives_the_logits(digits_runs):
+    run = digits_runs["ce"]
+    weights = load_file(run.path / "weights.safetensors")
+    logits = run.features().astype(np.float32) @ weights["fc.weight"].numpy().T
+    np.testing.assert_allclose(logits + weights["fc.bias"].numpy(), run.logits(), atol=0.05)
+
+
+class StopAt(Observer):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def epoch_done(self, record):
+        if record["epoch"] == self.epoch:
+            raise KeyboardInterrupt
+
+
+def _results(run):
+    timeless = [{k: v for k, v in r.items() if k not in TIMES} for r in run.history]
+    matrices = [np.array(run.soft_labels(epoch)) for epoch in run.soft_label_epochs]
+    weights = load_file(run.path / "weights.safetensors")
+    return timeless, np.stack(matrices), np.array(run.soft_label_counts()), weights
+
+
+TIMES = {"seconds", "images_per_second"}
+
+
+@pytest.mark.parametrize("method", ["ce", "ols"])
+def test_a_stopped_run_loads_and_resumes_to_the_same_bits(tmp_path, method):
+    config = TrainConfig(
+        dataset="digits", method=method, epochs=4, precision="fp32", augment="crop"
+    )
+    whole = train(config.model_copy(update={"name": "whole"}), tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(config.model_copy(update={"name": "parts"}), tmp_path, StopAt(2))
+
+    stopped = load_run("parts", tmp_path)
+    assert stopped.status == "stopped"
+    assert len(stopped.history) == 2
+    assert not stopped.has("weights.safetensors")
+
+    expected, found = _results(whole), _results(resume("parts", tmp_path))
+    assert found[0] == expected[0]
+    np.testing.assert_array_equal(found[1], expected[1])
+    np.testing.assert_array_equal(found[2], expected[2])
+    assert all(torch.equal(found[3][key], expected[3][key]) for key in expected[3])
+
+
+def test_a_finished_run_is_not_resumed(digits_runs):
+    run = digits_runs["ce"]
+    with pytest.raises(RunError, match="is finished; there is nothing to resume"):
+        resume(run.id, run.path.parent)
+
+
+def test_a_diverging_loss_fails_with_its_cause_and_keeps_what_was_good(tmp_path):
+    config = TrainConfig(dataset="digits", epochs=2, lr=1e30, name="wild")
+    with pytest.raises(TrainingError, match="lower --lr"):
+        train(config, tmp_path)
+    run = load_run("wild", tmp_path)
+    assert run.status == "failed"
+    assert run.info.error is not None
+    assert "\n" not in run.info.error
+    assert run.soft_label_epochs[0] == 0
+
+
+def test_an_existing_name_is_refused_and_untouched(digits_runs):
+    run = digits_runs["ce"]
+    config = TrainConfig(dataset="digits", epochs=1, name=run.id)
+    with pytest.raises(RunError, match="exists already"):
+        train(config, run.path.parent)
+    assert load_run(run.id, run.path.parent).info == run.info
+
+
+def test_automatic_names_are_numbered(tmp_path):
+    config = TrainConfig(dataset="digits", epochs=1, method="ce", seed=5)
+    first, second = (train(config, tmp_path).id for _ in range(2))
+    assert (first, second) == ("digits-resnet20-ce-s5", "digits-resnet20-ce-s5-2")
+
+
+def test_another_seed_gives_another_network(tmp_path, digits_runs):
+    other = train(TrainConfig(dataset="digits", method="ce", epochs=1, seed=1), tmp_path)
+    assert other.history[0]["train_loss"] != digits_runs["ce"].history[0]["train_loss"]
+
+
+def test_hardware_is_chosen_with_a_reason():
+    chosen = choose_hardware("cpu", "auto")
+    native = torch.cpu.get_capabilities()
+    has_bf16 = bool(native.get("avx512_bf16") or native.get("amx_bf16"))
+    assert chosen.precision == ("bf16" if has_bf16 else "fp32")
+    assert "CPU has" in chosen.reason
+
+
+def test_impossible_hardware_is_refused():
+    with pytest.raises(ArgumentError, match="fp16 needs a GPU"):
+        choose_hardware("cpu", "fp16")
+    if not torch.cuda.is_available():
+        with pytest.raises(ArgumentError, match="sees no CUDA device"):
+            choose_hardware("cuda", "auto")
