@@ -85,7 +85,7 @@ def _clusters(run: Run, hierarchy: Hierarchy) -> None:
     dataset = run.info.dataset
     known = len(set(dataset.superclasses or ()))
     n_clusters = st.slider(
-        "Number of clusters", 2, run.n_classes, known or min(5, run.n_classes), **state.in_url("k")
+        "Number of clusters", 1, run.n_classes, known or min(5, run.n_classes), **state.in_url("k")
     )
     clusters = cut_clusters(hierarchy, n_clusters)
     if dataset.superclasses:

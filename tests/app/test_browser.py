@@ -1,0 +1,189 @@
+"""The dashboard in a real Chromium: the bundled runs, and a run that appears while it is open."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from ols_core.runs import DEFAULT_ROOT, list_runs, load_run
+from tests.conftest import REPOSITORY
+from tests.synthetic import synthetic_run
+
+RUNS = ["cifar100-resnet20-ce", "cifar100-resnet20-ls", "cifar100-resnet20-ols"]
+ROOT = REPOSITORY / DEFAULT_ROOT
+PATIENCE = 60_000  # milliseconds, for machines under load
+
+
+@contextmanager
+def _served(root: Path):
+    """The dashboard on a free port, as `make dashboard` starts it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port)]
+    environment = os.environ | {"OLS_ROOT": str(root)}
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + PATIENCE / 1000
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                assert answer.read() == b"ok"
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def dashboard():
+    with _served(ROOT) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    executable = os.environ.get("OLS_BROWSER", "/usr/bin/chromium")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 1400})
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    yield page
+    page.close()
+
+
+def _open(page: Page, url: str, title: str) -> None:
+    page.goto(url)
+    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+
+
+def _no_error(page: Page) -> None:
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+
+def test_the_bundled_runs_are_real_and_finished():
+    for run_id in RUNS:
+        run = load_run(run_id, ROOT)
+        assert run.info.source == "trained"
+        assert run.status == "finished"
+        assert run.info.dataset.name == "cifar100"
+        assert run.labels().shape == (10_000,)
+        assert len(run.history) == run.info.config["epochs"]
+        assert run.has("projections/umap.npz")
+    total = sum(f.stat().st_size for r in RUNS for f in (ROOT / r).rglob("*") if f.is_file())
+    assert total < 30e6
+
+
+def test_overview_lists_the_runs_and_draws_their_curves(page, dashboard):
+    _open(page, dashboard, "Overview")
+    table = page.get_by_test_id("stDataFrame")
+    for run_id in RUNS:
+        accuracy = load_run(run_id, ROOT).info.summary["test"]["accuracy"]
+        expect(table.get_by_role("gridcell", name=run_id, exact=True)).to_have_count(1)
+        text = f"{100 * accuracy:.2f}".rstrip("0").rstrip(".") + "%"
+        expect(table.get_by_role("gridcell", name=text, exact=True)).not_to_have_count(0)
+    for chart in page.locator(".js-plotly-plot").all():
+        expect(chart.locator(".legendtext")).to_have_text(RUNS)
+    expect(page.locator(".js-plotly-plot").first.locator(".scatterlayer .trace")).to_have_count(6)
+    _no_error(page)
+
+
+def test_the_soft_labels_of_every_epoch_can_be_reached_by_keyboard(page, dashboard):
+    _open(page, f"{dashboard}/soft-labels", "Soft labels")
+    matrix = page.locator(".js-plotly-plot").first
+    expect(matrix.locator(".heatmaplayer image")).to_have_count(1)
+    expect(matrix.locator(".ytick", has_text="trees")).to_have_count(1)
+    last = load_run(RUNS[2], ROOT).soft_label_epochs[-1]
+    expect(matrix.locator(".gtitle")).to_have_text(f"{RUNS[2]}, after epoch {last}")
+
+    page.get_by_role("slider").focus()
+    page.keyboard.press("ArrowLeft")
+
+    expect(matrix.locator(".gtitle")).to_have_text(f"{RUNS[2]}, after epoch {last - 1}")
+    expect(page).to_have_url(re.compile(f"epoch={last - 1}"))
+    expect(page.get_by_test_id("stImage").first).to_be_visible()
+    _no_error(page)
+
+
+def test_a_pasted_link_shows_the_same(page, dashboard):
+    link = f"{dashboard}/soft-labels?runs={RUNS[0]}&runs={RUNS[2]}&epoch=5&class=maple_tree"
+    _open(page, link, "Soft labels")
+    matrix, bars = page.locator(".js-plotly-plot").first, page.locator(".js-plotly-plot").last
+    expect(matrix.locator(".gtitle")).to_have_text(f"{RUNS[2]}, after epoch 5")
+    expect(bars.locator(".gtitle")).to_have_text("What “maple_tree” resembles")
+    expect(bars.locator(".legendtext")).to_have_text([RUNS[0], RUNS[2]])
+
+
+def test_similarity_draws_matrix_clusters_and_pairs(page, dashboard):
+    _open(page, f"{dashboard}/similarity", "Similarity")
+    expect(page.locator(".js-plotly-plot .heatmaplayer image")).to_have_count(1)
+    expect(page.get_by_text("Agreement with the 20 superclasses")).to_be_visible()
+    expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
+    _no_error(page)
+
+
+def test_calibration_shows_each_run_with_its_recorded_ece(page, dashboard):
+    _open(page, f"{dashboard}/calibration", "Calibration")
+    titles = page.locator(".js-plotly-plot .annotation-text")
+    eces = [load_run(run_id, ROOT).info.summary["test"]["ece"] for run_id in RUNS]
+    expect(titles).to_have_text([f"{r}ECE {e:.2%}" for r, e in zip(RUNS, eces, strict=True)])
+    expect(page.locator(".js-plotly-plot .barlayer .trace")).to_have_count(9)
+    _no_error(page)
+
+
+def test_embeddings_draw_three_thousand_points_a_run(page, dashboard):
+    _open(page, f"{dashboard}/embeddings", "Embeddings")
+    expect(page.locator(".js-plotly-plot .scatterlayer .points path")).to_have_count(9000)
+    expect(page.locator(".js-plotly-plot .annotation-text")).to_have_text(RUNS)
+    _no_error(page)
+
+
+def test_the_choice_of_runs_is_in_the_url_and_follows_to_other_pages(page, dashboard):
+    _open(page, dashboard, "Overview")
+    page.get_by_label(f"Remove {RUNS[1]}").click()
+    expect(page.locator(".js-plotly-plot").last.locator(".legendtext")).to_have_text(
+        [RUNS[0], RUNS[2]]
+    )
+    page.get_by_role("link", name="Calibration").click()
+    expect(page.locator(".js-plotly-plot .annotation-text")).to_have_count(2)
+    expect(page).to_have_url(re.compile(rf"calibration\?.*runs={RUNS[0]}&runs={RUNS[2]}$"))
+
+
+def test_a_run_appears_while_the_page_is_open(page, tmp_path):
+    with _served(tmp_path) as address:
+        page.goto(address)
+        expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
+        expect(page.get_by_text("ols train --dataset digits --method ols")).to_be_visible()
+        synthetic_run(tmp_path, "fresh")
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+        expect(page.get_by_role("gridcell", name="fresh", exact=True)).to_have_count(1)
+        assert [run.id for run in list_runs(tmp_path)] == ["fresh"]

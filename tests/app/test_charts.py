@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from app.charts.curves import CURVES, training_curves
+from app.charts.matrix import heatmap, make_axis
+from app.charts.neighbours import neighbour_bars
+from app.charts.reliability import reliability_diagrams
+from app.charts.scatter import Panel, scatter_panels
+from app.charts.theme import RUN_COLORS
+from ols_core.analysis.calibration import reliability
+
+NAMES = ["ant", "bee", "cat", "dog"]
+LABELS = {"title": "t", "quantity": "mass", "row": "target", "column": "class"}
+
+
+def _matrix():
+    return np.random.default_rng(0).dirichlet(np.ones(4), 4).astype(np.float32)
+
+
+def test_a_heatmap_draws_the_matrix_it_was_given():
+    matrix = _matrix()
+    figure = heatmap(matrix, make_axis(NAMES, np.arange(4)), **LABELS)
+    trace = figure.data[0]
+    np.testing.assert_array_equal(trace.z, matrix)
+    assert list(trace.x) == list(trace.y) == NAMES
+    # Row 0 is drawn on top, as in the matrix.
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.xaxis.title.text == "class"
+    assert figure.layout.yaxis.title.text == "target"
+
+
+def test_logarithmic_colours_keep_the_true_values_for_hovering():
+    matrix = _matrix()
+    trace = heatmap(matrix, make_axis(NAMES, np.arange(4)), log=True, **LABELS).data[0]
+    np.testing.assert_allclose(trace.z, np.log10(matrix), rtol=1e-6)
+    np.testing.assert_array_equal(trace.customdata, matrix)
+    shown = [float(text) for text in trace.colorbar.ticktext]
+    np.testing.assert_allclose(np.log10(shown), trace.colorbar.tickvals)
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_figures_can_share_their_colours(log):
+    axis = make_axis(NAMES, np.arange(4))
+    reference = _matrix()
+    own = heatmap(reference, axis, log=log, **LABELS).data[0]
+    other = heatmap(reference / 3, axis, log=log, scale_of=reference, **LABELS).data[0]
+    assert (own.zmin, own.zmax) == (other.zmin, other.zmax)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, np.nan])
+@pytest.mark.parametrize("log", [True, False])
+def test_flat_and_empty_matrices_have_a_scale(value, log):
+    trace = heatmap(np.full((4, 4), value), make_axis(NAMES, np.arange(4)), log=log, **LABELS).data[
+        0
+    ]
+    assert np.isfinite([trace.zmin, trace.zmax]).all()
+    assert trace.zmin < trace.zmax
+
+
+def test_groups_are_named_at_their_centres_and_separated():
+    axis = make_axis(NAMES, np.array([1, 0, 2, 3]), ["insect", "insect", "pet", "pet"])
+    assert axis.names == ["bee", "ant", "cat", "dog"]
+    assert axis.groups == [("insect", 2), ("pet", 2)]
+    figure = heatmap(_matrix(), axis, **LABELS)
+    assert list(figure.layout.xaxis.ticktext) == ["insect", "pet"]
+    np.testing.assert_allclose(figure.layout.xaxis.tickvals, [0.5, 2.5], atol=0.01)
+    assert [shape.x0 for shape in figure.layout.shapes] == [1.5, 0]
+
+
+def test_the_reliability_diagram_draws_exactly_what_was_computed():
+    random = np.random.default_rng(1)
+    confidence = random.uniform(0.2, 1, 500)
+    diagram = reliability(confidence, random.uniform(size=500) < confidence**2, n_bins=10)
+    figure = reliability_diagrams({"one": diagram, "two": diagram}, first=1)
+
+    accuracy, gap, _, counts = figure.data[:4]
+    np.testing.assert_array_equal(accuracy.y.astype(float), diagram.accuracy)
+    np.testing.assert_array_equal(np.array(gap.base, dtype=float), diagram.accuracy)
+    np.testing.assert_allclose(
+        np.array(gap.base, dtype=float) + gap.y.astype(float), diagram.confidence
+    )
+    np.testing.assert_array_equal(counts.y, diagram.counts)
+    np.testing.assert_allclose(accuracy.x - accuracy.width / 2, diagram.edges[:-1])
+    assert accuracy.marker.color == RUN_COLORS[1]
+    assert figure.data[4].marker.color == RUN_COLORS[2]
+    titles = [a.text for a in figure.layout.annotations]
+    assert titles == [f"{name}<br>ECE {diagram.ece:.2%}" for name in ("one", "two")]
+    assert figure.layout.yaxis3.range[1] > diagram.counts.max()
+
+
+@pytest.mark.parametrize("title", CURVES)
+def test_training_curves_show_each_run_in_its_colour(title):
+    keys = [key for key, _, _ in CURVES[title][1]]
+    histories = {
+        name: [{"epoch": e} | dict.fromkeys(keys, e + i) for e in (1, 2, 3)]
+        for i, name in enumerate(("first", "second"))
+    }
+    figure = training_curves(histories, title)
+    assert len(figure.data) == 2 * len(keys)
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["first", "second"]
+    assert list(figure.data[-1].y) == [2, 3, 4]
+    assert figure.data[-1].line.color == RUN_COLORS[1]
+    assert figure.layout.xaxis.title.text == "epoch"
+
+
+@pytest.mark.parametrize("histories", [{}, {"one": []}, {"one": [{"epoch": 1}]}])
+def test_no_history_gives_a_titled_empty_figure(histories):
+    figure = training_curves(histories, "NLL")
+    assert isinstance(figure, go.Figure)
+    assert not figure.data
+    assert figure.layout.title.text == "NLL"
+    assert "No history" in figure.layout.annotations[0].text
+
+
+def test_neighbours_keep_their_order_and_colours():
+    figure = neighbour_bars({"a": [0.2, 0.1], "b": [0.1, 0.3]}, ["cat", "dog"], "t", 300)
+    assert [list(trace.x) for trace in figure.data] == [[0.2, 0.1], [0.1, 0.3]]
+    assert [trace.marker.color for trace in figure.data] == list(RUN_COLORS[:2])
+    assert not neighbour_bars({}, [], "t", 300).data
+
+
+def test_scatter_puts_every_point_in_its_group_and_the_rest_behind():
+    points = np.arange(12, dtype=np.float32).reshape(6, 2)
+    groups = np.array([0, 1, -1, 0, 1, -1])
+    hover = [f"image {i}" for i in range(6)]
+    figure = scatter_panels([Panel("one", points, groups, hover)], ["cat", "dog"])
+    rest, cat, dog = figure.data
+    assert (rest.name, cat.name, dog.name) == ("other classes", "cat", "dog")
+    assert list(cat.x) == [0, 6]
+    assert list(dog.text) == ["image 1", "image 4"]
+    assert sum(len(trace.x) for trace in figure.data) == 6

@@ -1,0 +1,306 @@
+"""The pages' widgets, in Streamlit's own test harness, on synthetic runs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ols_core.runs import load_run
+from tests.conftest import REPOSITORY
+from tests.synthetic import N_TEST, synthetic_run
+
+PAGES = ["overview", "soft_labels", "similarity", "calibration", "embeddings"]
+SUPERCLASSES = ["low", "low", "low", "high", "high", "high"]
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("OLS_ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def three_runs(root):
+    return {
+        method: synthetic_run(root, f"run-{method}", method=method, superclasses=SUPERCLASSES)
+        for method in ("ce", "ls", "ols")
+    }
+
+
+def _open(page="overview", **parameters):
+    app = AppTest.from_file(str(REPOSITORY / "app" / "main.py"), default_timeout=60)
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    app.run()
+    if page != "overview":
+        app.switch_page(f"views/{page}.py").run()
+    assert not app.exception
+    return app
+
+
+def _figures(app):
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+def _array(value):
+    """A plotly array: a list, or base64 bytes with their type."""
+    if isinstance(value, dict):
+        flat = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
+        shape = [int(n) for n in value.get("shape", str(flat.size)).split(",")]
+        return flat.reshape(shape)
+    return np.array(value, dtype=float)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_draws_the_chosen_runs_without_an_error(three_runs, page):
+    app = _open(page)
+    assert not app.error
+    assert not app.warning
+    assert _figures(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_says_what_an_unfinished_run_lacks(root, page):
+    synthetic_run(root, "young", finished=False)
+    app = _open(page)
+    assert not app.error
+    if page in ("calibration", "embeddings"):
+        assert "young (running) has no" in app.info[0].value
+        assert "is absent" in app.info[0].value
+    else:
+        assert _figures(app)
+
+
+def test_an_empty_folder_shows_the_command_that_fills_it(root):
+    app = _open()
+    assert "ols train --dataset digits --method ols --epochs 10" in app.code[0].value
+    assert not app.error
+
+
+def test_a_new_run_appears_without_a_restart(root):
+    app = _open()
+    synthetic_run(root, "fresh")
+    app.run()
+    assert app.multiselect(key="runs").options == ["fresh"]
+
+
+def test_a_vanished_run_leaves_the_choice(three_runs, root):
+    app = _open()
+    (root / "run-ls" / "run.json").unlink()
+    app.run()
+    assert not app.exception
+    assert app.multiselect(key="runs").value == ["run-ce", "run-ols"]
+
+
+def test_a_damaged_run_is_told_beside_the_others(three_runs, root):
+    (root / "bad").mkdir()
+    (root / "bad" / "run.json").write_text("{")
+    app = _open()
+    assert "Run bad: run.json" in app.warning[0].value
+    assert _figures(app)
+
+
+def test_the_first_choice_is_by_method_on_the_newest_labels(three_runs):
+    assert _open().multiselect(key="runs").value == ["run-ce", "run-ls", "run-ols"]
+
+
+def test_the_choice_holds_over_pages_and_comes_from_the_url(three_runs):
+    app = _open("calibration", runs=["run-ls"])
+    assert app.multiselect(key="runs").value == ["run-ls"]
+    app.multiselect(key="runs").set_value(["run-ols", "run-ce"]).run()
+    app.switch_page("views/overview.py").run()
+    assert app.multiselect(key="runs").value == ["run-ols", "run-ce"]
+    names = [trace["name"] for trace in _figures(app)[1]["data"]]
+    assert names == ["run-ols", "run-ce"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_with_nonsense_does_no_harm(three_runs, page):
+    nonsense = {"epoch": "999", "class": "zebra", "order": "x", "bins": "-3", "k": "0"}
+    app = _open(page, runs=["nothing"], **nonsense)
+    assert not app.error
+    assert app.multiselect(key="runs").value == []
+    assert "Choose one or more runs" in app.info[0].value
+
+
+def test_the_table_shows_the_summaries(three_runs):
+    table = _open().dataframe[0].value
+    for run in three_runs.values():
+        row = table[table["Run"] == run.id].iloc[0]
+        summary = run.info.summary["test"]
+        assert row["Accuracy"] == summary["accuracy"]
+        assert row["NLL"] == summary["nll"]
+        assert row["ECE"] == summary["ece"]
+        assert row["Method"] == run.info.method.upper()
+
+
+def test_the_epoch_slider_shows_the_stored_matrix(three_runs):
+    app = _open("soft_labels")
+    app.toggle(key="log").set_value(False)
+    app.toggle(key="diagonal").set_value(True)
+    app.selectbox(key="order").set_value("given").run()
+    for epoch in (3, 1, 0):
+        app.slider(key="epoch").set_value(epoch).run()
+        shown = _array(_figures(app)[0]["data"][0]["z"])
+        np.testing.assert_array_equal(shown, three_runs["ols"].soft_labels(epoch))
+
+
+def test_the_diagonal_is_hidden_at_first(three_runs):
+    shown = _array(_figures(_open("soft_labels"))[0]["data"][0]["customdata"])
+    assert np.isnan(np.diag(shown)).all()
+    assert np.isfinite(shown[~np.eye(6, dtype=bool)]).all()
+
+
+def test_colours_span_the_same_values_at_every_epoch(three_runs):
+    app = _open("soft_labels")
+    spans = set()
+    for epoch in (0, 1, 3):
+        app.slider(key="epoch").set_value(epoch).run()
+        trace = _figures(app)[0]["data"][0]
+        spans.add((trace["zmin"], trace["zmax"]))
+    assert len(spans) == 1
+
+
+@pytest.mark.parametrize("order", ["given", "alphabetical", "superclass", "clustered", "entropy"])
+def test_every_order_shows_every_class_once(three_runs, order):
+    app = _open("soft_labels")
+    app.selectbox(key="order").set_value(order).run()
+    trace = _figures(app)[0]["data"][0]
+    assert sorted(trace["x"]) == three_runs["ols"].info.dataset.class_names
+    assert trace["x"] == trace["y"]
+
+
+def test_learned_and_observed_soft_labels_are_told_apart(three_runs):
+    app = _open("soft_labels")
+    assert "Learned soft labels" in app.caption[0].value
+    app.segmented_control(key="run").set_value("run-ce").run()
+    assert "Observed soft labels" in app.caption[0].value
+
+
+def test_a_class_shows_its_strongest_neighbours_in_every_run(three_runs):
+    app = _open("soft_labels")
+    app.selectbox(key="class").set_value("class c").run()
+    bars = {trace["name"]: trace for trace in _figures(app)[1]["data"]}
+    row = three_runs["ols"].soft_labels(3)[2]
+    np.testing.assert_allclose(_array(bars["run-ols"]["x"]), np.sort(np.delete(row, 2))[::-1])
+    for method, run in three_runs.items():
+        others = [run.info.dataset.class_names.index(n) for n in bars[f"run-{method}"]["y"]]
+        np.testing.assert_allclose(
+            _array(bars[f"run-{method}"]["x"]), run.soft_labels(3)[2, others]
+        )
+
+
+@pytest.mark.parametrize("source", ["soft labels", "confusions", "features"])
+def test_every_similarity_is_symmetric_and_lists_its_best_pair(three_runs, source):
+    app = _open("similarity")
+    app.segmented_control(key="source").set_value(source).run()
+    assert not app.error
+    trace = _figures(app)[0]["data"][0]
+    matrix = _array(trace["customdata"])
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
+    best = app.dataframe[1].value.iloc[0]
+    assert best["run-ols"] == pytest.approx(np.nanmax(matrix), abs=1e-6)
+
+
+def test_the_clusters_partition_the_classes(three_runs):
+    app = _open("similarity")
+    for n_clusters in (2, 4, 6):
+        app.slider(key="k").set_value(n_clusters).run()
+        table = app.dataframe[0].value
+        listed = ", ".join(table["Classes"]).split(", ")
+        assert len(table) == n_clusters
+        assert sorted(listed) == three_runs["ols"].info.dataset.class_names
+    assert app.metric[0].label == "Agreement with the 2 superclasses"
+
+
+def test_calibration_shows_the_numbers_of_the_run(three_runs):
+    table = _open("calibration").dataframe[0].value
+    for run in three_runs.values():
+        row = table[table["Run"] == run.id].iloc[0]
+        assert row["ECE"] == pytest.approx(run.info.summary["test"]["ece"])
+        assert row["Brier"] == pytest.approx(run.info.summary["test"]["brier"])
+        assert row["Images"] == N_TEST
+        assert row["T"] > 0
+
+
+def test_bins_binning_and_scaling_change_the_diagrams(three_runs):
+    app = _open("calibration")
+
+    def heights():
+        return _array(_figures(app)[0]["data"][0]["y"])
+
+    first = heights()
+    assert len(first) == 15
+    app.slider(key="bins").set_value(8).run()
+    assert len(heights()) == 8
+    app.segmented_control(key="binning").set_value("equal-mass").run()
+    equal_mass = heights()
+    app.toggle(key="scaled").set_value(True).run()
+    assert not np.array_equal(equal_mass, heights(), equal_nan=True)
+    assert not app.error
+
+
+def test_embeddings_draw_every_sampled_image_once_a_run(three_runs):
+    app = _open("embeddings")
+    assert app.segmented_control(key="projection").value == "pca"
+    for colour in ("class", "superclass", "correctness"):
+        app.segmented_control(key="colour").set_value(colour).run()
+        traces = _figures(app)[0]["data"]
+        assert sum(len(_array(trace["x"])) for trace in traces) == 3 * N_TEST
+
+
+def test_a_missing_projection_is_offered_not_computed(three_runs):
+    app = _open("embeddings")
+    app.segmented_control(key="projection").set_value("umap").run()
+    assert "No UMAP projection yet: run-ce, run-ls, run-ols" in app.info[0].value
+    assert app.button[0].label.startswith("Compute UMAP")
+    assert not _figures(app)
+
+
+def test_runs_of_other_classes_are_left_out_and_named(three_runs, root):
+    synthetic_run(root, "bigger", n_classes=8)
+    app = _open("similarity", runs=["run-ols", "bigger"])
+    assert "Left out" in app.info[0].value
+    assert "bigger" in app.info[0].value
+    assert not app.error
+
+
+def test_a_damaged_file_becomes_a_sentence(three_runs):
+    (three_runs["ols"].path / "features" / "test.npy").write_bytes(b"nothing")
+    app = _open("embeddings")
+    assert "features/test.npy cannot be read" in app.error[0].value
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("page", PAGES)
+def test_few_classes_look_right_too(root, page, n_classes):
+    synthetic_run(root, "small", n_classes=n_classes)
+    app = _open(page)
+    assert not app.error
+    assert _figures(app)
+
+
+def test_the_pages_never_import_torch_or_umap(three_runs, root):
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app/main.py", default_timeout=60).run()
+for page in {PAGES}:
+    app.switch_page(f"views/{{page}}.py").run()
+    assert not app.exception and not app.error, page
+print([m for m in ("torch", "umap", "numba", "sklearn") if m in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_synthetic_runs_say_so(three_runs, root):
+    assert load_run("run-ce", root).info.dataset.name == "synthetic"
