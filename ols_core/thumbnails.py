@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ols_core.data.folders import decode
 from ols_core.data.splits import per_class
+from ols_core.data.types import ImageSet
 from ols_core.errors import RunError
 from ols_core.run_writer import write_atomically
 from ols_core.runs import label_fingerprint
@@ -67,30 +69,29 @@ class Thumbnails:
         return sheet
 
 
-def write_thumbnails(
-    root: Path, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
-) -> None:
+def write_thumbnails(root: Path, images: ImageSet) -> None:
     """Store a stratified sample of at most 3,000 images, unless this data set has one already.
 
     Parameters
     ----------
     root : Path
         Folder of the runs.
-    pixels : ndarray of shape (N, H, W, C), uint8
-    labels : ndarray of shape (N,), int64
-        Their fingerprint names the data set.
+    images : ImageSet
+        The test split; the fingerprint of its labels names the data set.
     """
-    folder = root / _FOLDER / label_fingerprint(labels)
+    folder = root / _FOLDER / label_fingerprint(images.labels)
     if (folder / "thumbnails.json").is_file():
         return
-    indices = per_class(labels, max(1, _MAX_IMAGES // (int(labels.max()) + 1)), seed=0)[
-        :_MAX_IMAGES
-    ]
+    share = max(1, _MAX_IMAGES // (int(images.labels.max()) + 1))
+    indices = per_class(images.labels, share, seed=0)[:_MAX_IMAGES]
+    chosen = images.take(indices)
+    if chosen.pixels is None:
+        chosen = decode(chosen, (_MAX_SIDE, _MAX_SIDE, 3))
+    assert chosen.pixels is not None
+    side = min(max(chosen.pixels.shape[1:3]), _MAX_SIDE)
     columns = int(np.ceil(np.sqrt(len(indices))))
-    side = min(max(pixels.shape[1:3]), _MAX_SIDE)
     sheet = Image.new("RGB", (columns * side, -(-len(indices) // columns) * side))
-    for place, index in enumerate(indices.tolist()):
-        image = pixels[index]
+    for place, image in enumerate(chosen.pixels):
         picture = Image.fromarray(image if image.shape[-1] == 3 else image[..., 0]).convert("RGB")
         row, column = divmod(place, columns)
         sheet.paste(picture.resize((side, side)), (column * side, row * side))

@@ -24,6 +24,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   } >/dev/null 2>&1 || true
   find_browser && exit 0
 fi
-echo "make test needs Chrome or Chromium: install one (Debian: sudo apt-get install chromium)" >&2
-echo "or name yours: OLS_BROWSER=/path/to/chrome make test" >&2
+echo "No Chrome or Chromium: install one (sudo apt-get install chromium) or set OLS_BROWSER=/path/to/it" >&2
 exit 1

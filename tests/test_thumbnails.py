@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ols_core.data import ImageSet
 from ols_core.errors import RunError
 from ols_core.runs import label_fingerprint
 from ols_core.thumbnails import load_thumbnails, write_thumbnails
@@ -17,7 +18,7 @@ def _flat_colours(n, side=16):
 def test_tiles_are_the_images_they_name(tmp_path):
     labels = np.arange(30) % 5
     pixels = _flat_colours(30)
-    write_thumbnails(tmp_path, pixels, labels)
+    write_thumbnails(tmp_path, ImageSet(labels, pixels))
 
     atlas = load_thumbnails(tmp_path, label_fingerprint(labels))
 
@@ -33,17 +34,17 @@ def test_tiles_are_the_images_they_name(tmp_path):
 
 def test_at_most_3000_stratified_tiles(tmp_path):
     labels = np.repeat(np.arange(4), 1000)
-    write_thumbnails(tmp_path, np.zeros((4000, 8, 8, 1), np.uint8), labels)
+    write_thumbnails(tmp_path, ImageSet(labels, np.zeros((4000, 8, 8, 1), np.uint8)))
     atlas = load_thumbnails(tmp_path, label_fingerprint(labels))
     assert np.bincount(labels[atlas.indices]).tolist() == [750] * 4
 
 
 def test_a_data_set_has_one_atlas(tmp_path):
     labels = np.arange(6)
-    write_thumbnails(tmp_path, _flat_colours(6), labels)
+    write_thumbnails(tmp_path, ImageSet(labels, _flat_colours(6)))
     (file,) = tmp_path.rglob("*.webp")
     before = file.stat().st_mtime_ns
-    write_thumbnails(tmp_path, _flat_colours(6), labels)
+    write_thumbnails(tmp_path, ImageSet(labels, _flat_colours(6)))
     assert file.stat().st_mtime_ns == before
 
 

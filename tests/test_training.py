@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from ols_core.analysis.calibration import summarize_predictions
@@ -15,6 +17,7 @@ from ols_core.data.batches import TensorBatches, pixel_statistics
 from ols_core.errors import ArgumentError, RunError, TrainingError
 from ols_core.models import build_model
 from ols_core.runs import label_fingerprint, load_run
+from ols_core.thumbnails import load_thumbnails
 from ols_core.training import Observer, resume, train
 from ols_core.training.precision import choose_hardware
 from tests.conftest import EPOCHS
@@ -180,3 +183,30 @@ def test_impossible_hardware_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(ArgumentError, match="sees no CUDA device"):
             choose_hardware("cuda", "auto")
+
+
+def test_large_images_train_from_their_files(tmp_path):
+    random = np.random.default_rng(0)
+    for split, name in product(("train", "test"), ("dark", "light")):
+        folder = tmp_path / "images" / split / name
+        folder.mkdir(parents=True)
+        for i in range(6):
+            low = 0 if name == "dark" else 150
+            pixels = random.integers(low, low + 100, (90, 110, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.jpg")
+    config = TrainConfig(
+        dataset=f"folder:{tmp_path / 'images'}",
+        image_size=80,
+        model="timm:mobilenetv3_small_050",
+        epochs=1,
+        batch_size=4,
+        workers=1,
+        name="large",
+    )
+    run = train(config, tmp_path / "runs")
+    assert run.status == "finished"
+    assert run.logits().shape == (12, 2)
+    assert run.features().shape == (12, run.info.model.n_features)
+    atlas = load_thumbnails(tmp_path / "runs", run.info.dataset.fingerprints["test"])
+    assert atlas.indices.tolist() == list(range(12))
+    assert np.asarray(atlas.tile(0)).mean() < 100 < np.asarray(atlas.tile(11)).mean()

@@ -182,9 +182,7 @@ def _evaluate(session: Session, writer: RunWriter) -> None:
         if found.features is not None:
             writer.save_features(split, found.features)
     writer.save_weights({k: v.cpu().numpy() for k, v in session.network.state_dict().items()})
-    test = session.dataset.splits["test"]
-    if test.pixels is not None:
-        write_thumbnails(writer.path.parent, test.pixels, test.labels)
+    write_thumbnails(writer.path.parent, session.dataset.splits["test"])
     writer.update(summary=summary)
     writer.close("finished")
 
