@@ -1,4 +1,4 @@
-"""Batches on the training device: whole data sets of small images, or files through a DataLoader."""
+"""Batches on the training device: small images held in memory, or files through a DataLoader."""
 
 from __future__ import annotations
 

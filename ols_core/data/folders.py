@@ -1,4 +1,4 @@
-"""Images in folders by class: `train/<class>/…`, `test/<class>/…` (or `val/`), or no split at all."""
+"""Images in folders by class: `train/<class>/…` and `test/` (or `val/`), or without a split."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from ols_core.errors import DataError
 
 __all__ = ["cifar100_superclasses", "read_superclasses"]
 
-# Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and the data set's page.
+# Krizhevsky, "Learning multiple layers of features from tiny images", 2009; the data set's page.
 _CIFAR100 = {
     "aquatic mammals": "beaver dolphin otter seal whale",
     "fish": "aquarium_fish flatfish ray shark trout",
