@@ -41,8 +41,8 @@ def initial_matrix(initial: str | Tensor, n_classes: int) -> Tensor:
     Raises
     ------
     ArgumentError
-        If the name is unknown, or the tensor has a wrong shape, a negative or non-finite entry,
-        or a row that does not sum to 1.
+        If the name is unknown, or the tensor has a wrong shape, a negative entry, or a row that
+        does not sum to 1.
 
     Examples
     --------
@@ -101,10 +101,10 @@ class ObservedSoftLabels(nn.Module):
     """Mean softmax output of the correctly classified samples of each class, epoch by epoch.
 
     Call it with every batch of an epoch, then `step_epoch`. The state is part of `state_dict`,
-    so that a run resumed in mid-epoch ends with the same matrix to the bit, and it follows
-    `.to(device)`. It is not kept in registered buffers on purpose: `DistributedDataParallel`
-    overwrites the buffers of every rank with those of rank 0 before each forward pass, and
-    `.half()` would round the sums.
+    so that a run resumed in mid-epoch ends with the same matrix to the bit (as far as the device
+    adds in a fixed order), and it follows `.to(device)`. It is kept out of registered buffers on
+    purpose: `DistributedDataParallel` overwrites the buffers of every rank with those of rank 0
+    before each forward pass, and `.half()` would round the sums.
 
     Parameters
     ----------
@@ -162,7 +162,6 @@ class ObservedSoftLabels(nn.Module):
     _sums: Tensor
 
     _SAVED = ("soft_labels", "counts", "steps", "sums", "tallies")
-    _TENSORS = ("soft_labels", "counts", "steps", "_sums", "tallies")
 
     def __init__(
         self,
@@ -252,12 +251,12 @@ class ObservedSoftLabels(nn.Module):
         zero = finite - finite  # NaN where it is not finite
         if self.samples == "correct":
             # nll_loss is minus the label's logit, here in one step
-            counted = top + F.nll_loss(logits, labels, reduction="none") == zero
+            rejected = top + F.nll_loss(logits, labels, reduction="none") != zero
         else:
-            counted = zero == 0
+            rejected = zero != 0
         if targets.soft is not None:
-            counted = counted & _is_one_hot(targets.soft)
-        slot = torch.where(counted, labels, k + _NOT_COUNTED)
+            rejected = rejected | ~_is_one_hot(targets.soft)
+        slot = labels.masked_fill(rejected, k + _NOT_COUNTED)
         if targets.ignored is not None:
             slot = slot.masked_fill(targets.ignored, k + _IGNORED)
         if targets.outside is not None:
@@ -269,10 +268,11 @@ class ObservedSoftLabels(nn.Module):
         """Add each row of `probabilities` (N, K) to the row `slot` (N,) of the sums."""
         n_groups = len(slot) // (16 * self.n_classes)
         if n_groups == 0:
-            self._sums.index_add_(0, slot, probabilities)
+            large = probabilities.is_cpu and probabilities.numel() > 2**16
+            add = _add_rows_whole if large and torch.compiler.is_compiling() else _add_rows
+            add(self._sums, slot, probabilities)
             return
-        # Thousands of samples a class, say pixels, added one by one would cost float32 its last
-        # digits. Sums of small groups first keep them, and need less memory than the batch.
+        # Thousands of samples a class, say pixels, one by one would cost float32 its last digits.
         shape = (n_groups, *self._sums.shape)
         group = torch.arange(len(slot), device=slot.device) % n_groups
         sums = probabilities.new_zeros(shape).flatten(0, 1)
@@ -295,34 +295,30 @@ class ObservedSoftLabels(nn.Module):
         ArgumentError
             If a label was out of range on a device where only this call can tell.
         """
-        # not in inference mode, even if the caller is: its tensors could not be trained with
+        # never in inference mode, as the matrix could not be trained with
         with torch.inference_mode(False), torch.no_grad():
             sums, tallies = self._pooled()
-            if self._is_usable(tallies):
+            if self._has_samples(tallies):
                 self._replace(sums, tallies[: self.n_classes])
                 self._sums.zero_()
                 self.tallies.zero_()
 
-    def _is_usable(self, tallies: Tensor) -> bool:
-        """Tell whether an epoch with these tallies can be closed."""
+    def _has_samples(self, tallies: Tensor) -> bool:
+        """Tell whether there is anything to close an epoch with, and refuse a bad label."""
         k = self.n_classes
         n_outside = int(tallies[k + _OUTSIDE])
         if n_outside:
             got = f"{n_outside} labels out of range since the last step_epoch()"
             raise invalid("target", f"a class index in [0, {k - 1}]", got)
-        n_seen = int(tallies[: k + _NOT_COUNTED + 1].sum())
-        if n_seen == 0:
-            warnings.warn(
-                "step_epoch() was called, but no sample was seen since the last call; "
-                "the soft labels stay as they are.",
-                stacklevel=3,
-            )
-        return n_seen > 0
+        if int(tallies[: k + _NOT_COUNTED + 1].sum()) > 0:
+            return True
+        message = "No sample was seen since the last step_epoch(); the soft labels stay the same."
+        warnings.warn(message, stacklevel=3)
+        return False
 
     def _replace(self, sums: Tensor, counts: Tensor) -> None:
         """Put the means of an epoch in force."""
-        # Each softmax sums to 1, so that a row's sum is its count but for the rounding of float32,
-        # which dividing by the sum takes away.
+        # A row's sum is its count but for rounding, which dividing by the sum takes away.
         means = sums / sums.sum(1, keepdim=True)
         last = self.soft_labels
         fallback = torch.full_like(last, 1.0 / self.n_classes)
@@ -349,7 +345,7 @@ class ObservedSoftLabels(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ObservedSoftLabels:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name in self._TENSORS:
+        for name in ("soft_labels", "counts", "steps", "_sums", "tallies"):
             tensor = getattr(self, name)
             setattr(self, name, tensor.to(fn(tensor).device))
         return self
@@ -371,31 +367,34 @@ class ObservedSoftLabels(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        mine = {prefix + name: getattr(self, name) for name in self._SAVED}
-        wrong = [
-            f"{key} must be of shape {tuple(tensor.shape)}, got {tuple(state_dict[key].shape)}."
-            for key, tensor in mine.items()
-            if key in state_dict and state_dict[key].shape != tensor.shape
-        ]
-        missing_keys.extend(key for key in mine if key not in state_dict)
-        error_msgs.extend(wrong)
-        if strict:
-            unexpected_keys.extend(
-                key for key in state_dict if key.startswith(prefix) and key not in mine
-            )
-        if not wrong:
-            self._restore({key: state_dict[key] for key in mine if key in state_dict}, prefix)
-
-    @torch.no_grad()
-    def _restore(self, stored: dict[str, Tensor], prefix: str) -> None:
-        for key, tensor in stored.items():
-            name = key.removeprefix(prefix)
-            if name in ("sums", "tallies"):
-                getattr(self, name).copy_(tensor)
+        for name in self._SAVED:
+            key, mine = prefix + name, getattr(self, name)
+            stored = state_dict.get(key)
+            if stored is None:
+                missing_keys.append(key)
+            elif stored.shape != mine.shape:
+                shapes = f"{tuple(mine.shape)}, got {tuple(stored.shape)}"
+                error_msgs.append(f"{key} must be of shape {shapes}.")
+            elif name in ("sums", "tallies"):
+                mine.copy_(stored)
             else:
-                setattr(self, name, tensor.to(getattr(self, name), copy=True))
+                setattr(self, name, stored.to(mine, copy=True))
+        if strict:
+            known = {prefix + name for name in self._SAVED}
+            unexpected_keys.extend(k for k in state_dict if k.startswith(prefix) and k not in known)
 
 
 def _is_one_hot(soft: Tensor) -> Tensor:
     """Return which target distributions name a single class, of shape (N,)."""
     return (soft.amax(1) == 1.0) & (soft.count_nonzero(1) == 1)
+
+
+def _add_rows(sums: Tensor, slot: Tensor, rows: Tensor) -> None:
+    sums.index_add_(0, slot, rows)
+
+
+# torch.compile turns index_add_ on the CPU into one atomic addition a number, which takes many
+# times as long as the kernel with two threads or more. An operator of its own is left whole.
+_add_rows_whole = torch.library.custom_op(
+    "ols_core::add_rows", _add_rows, mutates_args=("sums",), device_types="cpu"
+)

@@ -135,6 +135,17 @@ def test_uniform_soft_labels_are_torchs_label_smoothing(reduction, weighted, kin
     torch.testing.assert_close(our_gradient, their_gradient, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("offset", [-5000.0, 1000.0])
+def test_a_common_offset_costs_no_more_than_it_costs_the_logits(offset):
+    criterion = OnlineLabelSmoothingLoss(100, initial=random_matrix(100))
+    expected = oracle.OnlineLabelSmoothing(100, initial=random_matrix(100).double().numpy())
+    logits, labels = batch(0, 64, 100)
+    logits += offset
+    rounding = torch.finfo(torch.float32).eps * abs(offset)
+    exact = expected.loss(logits.double().numpy(), labels.numpy())
+    assert criterion(logits, labels).item() == pytest.approx(exact, abs=rounding)
+
+
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("options", [{}, {"preset": "official-finegrained"}, {"weight": True}])
 @pytest.mark.parametrize("soft", [False, True])
@@ -220,7 +231,7 @@ def test_a_batch_without_a_sample_costs_nothing(reduction, weight):
         loss.backward()
         assert loss.item() == 0.0
         assert torch.equal(logits.grad, torch.zeros_like(logits))
-    with pytest.warns(UserWarning, match="no sample was seen"):
+    with pytest.warns(UserWarning, match="No sample was seen"):
         criterion.step_epoch()
     torch.testing.assert_close(criterion.soft_labels, torch.full((3, 3), 1 / 3))
     assert criterion.observed.steps == 0

@@ -116,7 +116,7 @@ def test_evaluation_adds_nothing_and_an_empty_epoch_warns():
     observed = ObservedSoftLabels(3).eval()
     observed(*batch(0, 20, 3))
     assert observed.sums.sum() == 0
-    with pytest.warns(UserWarning, match="no sample was seen"):
+    with pytest.warns(UserWarning, match="No sample was seen"):
         observed.step_epoch()
     assert observed.steps == 0
 

@@ -65,6 +65,7 @@ class ObservedLoss(nn.Module):
         self.n_classes = n_classes
         self.reduction = reduction
         self.ignore_index = ignore_index
+        self._ignores_a_class = 0 <= ignore_index < n_classes
         self.weight = None if weight is None else _checked_weight(weight, n_classes)
 
     @property
@@ -127,12 +128,11 @@ class ObservedLoss(nn.Module):
             logits, target, shape = self._flatten(logits, target)
         if logits.dtype != torch.float64:
             logits = logits.float()
-        return self._loss(logits, self._read(target), shape, accumulate and self.training)
+        return self._loss(logits, target, shape, accumulate and self.training)
 
-    def _loss(
-        self, logits: Tensor, targets: Targets, shape: torch.Size, accumulate: bool
-    ) -> Tensor:
+    def _loss(self, logits: Tensor, target: Tensor, shape: torch.Size, accumulate: bool) -> Tensor:
         """Return the reduced loss of a flattened batch, and observe it."""
+        targets = self._read(target)
         losses = self._sample_losses(logits, targets)
         if accumulate:
             self.observed.observe(logits.detach(), targets)
@@ -176,7 +176,7 @@ class ObservedLoss(nn.Module):
             return True
         low, high = target.aminmax()
         inside = low.item() >= 0 and high.item() < self.n_classes
-        return inside and not 0 <= self.ignore_index < self.n_classes
+        return inside and not self._ignores_a_class
 
     def _refuse_outside(self, labels: Tensor) -> None:
         outside = (labels < 0) | (labels >= self.n_classes)
@@ -184,11 +184,6 @@ class ObservedLoss(nn.Module):
         if len(wrong):
             expected = f"a class index in [0, {self.n_classes - 1}] or {self.ignore_index}"
             raise invalid("target", expected, int(wrong[0]))
-
-    def _plain_reduction(self, targets: Targets) -> str:
-        """Return the reduction if all samples count alike, else "none" for `_reduce` to do it."""
-        alike = targets.ignored is None and (self.weight is None or targets.soft is not None)
-        return self.reduction if alike and len(targets.labels) else "none"
 
     def _reduce(self, losses: Tensor, targets: Targets, shape: torch.Size) -> Tensor:
         if targets.ignored is not None and targets.outside is not None:
@@ -198,16 +193,17 @@ class ObservedLoss(nn.Module):
             return losses.reshape(shape)
         if self.reduction == "sum":
             return losses.sum()
-        if self._plain_reduction(targets) == "mean":
-            return losses.mean()
-        total = self._label_weights(targets).sum()
-        return losses.sum() / total.clamp_min(torch.finfo(losses.dtype).tiny)
+        if targets.soft is not None or (self.weight is None and targets.ignored is None):
+            return losses.sum() / max(len(losses), 1)
+        return losses.sum() / self._total_weight(targets).clamp_min(torch.finfo(losses.dtype).tiny)
 
-    def _label_weights(self, targets: Targets) -> Tensor:
-        """Return what each sample counts in the mean, of shape (N,)."""
-        ones = self.observed.soft_labels.new_ones(self.n_classes)
-        weights = (ones if self.weight is None else self.weight).index_select(0, targets.labels)
-        return weights if targets.ignored is None else weights.masked_fill(targets.ignored, 0.0)
+    def _total_weight(self, targets: Targets) -> Tensor:
+        """Return what the samples count in the mean, all together."""
+        labels, ignored = targets.labels, targets.ignored
+        share = torch.ones_like(labels) if ignored is None else ~ignored
+        if self.weight is not None:
+            share = share * self.weight.index_select(0, labels)
+        return share.sum()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ObservedLoss:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -246,12 +242,24 @@ class HardLabelLoss(ObservedLoss):
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of each sample, of shape (N,)."""
+    """Return the cross-entropy of each sample, of shape (N,).
+
+    Examples
+    --------
+    >>> cross_entropy(torch.zeros(1, 2), torch.tensor([0]))
+    tensor([0.6931])
+    """
     return F.cross_entropy(logits, labels, reduction="none")
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Return the entropy of each prediction, of shape (N,)."""
+    """Return the entropy of each prediction in nats, of shape (N,).
+
+    Examples
+    --------
+    >>> entropy(torch.zeros(1, 2))
+    tensor([0.6931])
+    """
     log_p = logits.log_softmax(1)
     return -(log_p.exp() * log_p).sum(1)
 

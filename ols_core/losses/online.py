@@ -130,8 +130,7 @@ class OnlineLabelSmoothingLoss(ObservedLoss):
         self._effective = soft * self.soft_labels
         self._effective.diagonal().add_(hard)
         self._mixed = self._effective if self.weight is None else self._effective * self.weight
-        mass = self._mixed.sum(1)
-        self._mass = None if bool(((mass - 1.0).abs() < 1e-5).all()) else mass
+        self._sums_to_one = bool(((self._mixed.sum(1) - 1.0).abs() < 1e-5).all())
 
     @property
     def effective_target(self) -> Tensor:
@@ -143,25 +142,31 @@ class OnlineLabelSmoothingLoss(ObservedLoss):
         super().step_epoch()
         self._mix()
 
-    def _loss(
-        self, logits: Tensor, targets: Targets, shape: torch.Size, accumulate: bool
-    ) -> Tensor:
-        q, mass = self._targets_of(targets, logits.dtype)
-        reduction = self._plain_reduction(targets)
+    def _loss(self, logits: Tensor, target: Tensor, shape: torch.Size, accumulate: bool) -> Tensor:
+        targets, q = self._look_up(target, logits.dtype)
+        mass = None if self._sums_to_one and targets.soft is None else q.sum(1)
+        alike = self.weight is None and targets.ignored is None and len(logits) > 0
+        reduction = self.reduction if alike else "none"
         observed = self.observed if accumulate else None
         loss: Tensor = SoftTargetCrossEntropy.apply(logits, q, mass, reduction, observed, targets)
         return loss if reduction != "none" else self._reduce(loss, targets, shape)
 
-    def _targets_of(self, targets: Targets, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-        """Return the target of each sample (N, K), and their sums (N,) where they are not 1."""
+    def _look_up(self, target: Tensor, dtype: torch.dtype) -> tuple[Targets, Tensor]:
+        """Return the targets, and the mixed target of each sample, of shape (N, K)."""
+        hard = not (target.is_floating_point() or self._ignores_a_class)
+        if hard and target.is_cpu and not torch.compiler.is_compiling():
+            try:
+                return Targets(target), self._mixed.index_select(0, target).to(dtype)
+            except IndexError:  # looking up checks the range anyway: a label is ignored or wrong
+                return self._look_up_with_care(target, dtype)
+        return self._look_up_with_care(target, dtype)
+
+    def _look_up_with_care(self, target: Tensor, dtype: torch.dtype) -> tuple[Targets, Tensor]:
+        targets = self._read(target)
         if targets.soft is None:
-            q = self._mixed.index_select(0, targets.labels).to(dtype)
-            if self._mass is None:
-                return q, None
-            return q, self._mass.index_select(0, targets.labels).to(dtype)
-        with torch.autocast(targets.soft.device.type, enabled=False):
-            q = targets.soft.to(dtype) @ self._mixed.to(dtype)
-        return q, q.sum(1)
+            return targets, self._mixed.index_select(0, targets.labels).to(dtype)
+        with torch.autocast(target.device.type, enabled=False):
+            return targets, targets.soft.to(dtype) @ self._mixed.to(dtype)
 
     def _apply(
         self, fn: Callable[[Tensor], Tensor], recurse: bool = True
