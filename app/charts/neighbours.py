@@ -42,4 +42,4 @@ def neighbour_bars(
     figure.update_yaxes(autorange="reversed", type="category", dtick=1)
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
     style(figure, title, height, barmode="group", legend=legend, bargap=0.25)
-    return figure.update_layout(margin={"t": 110})
+    return figure.update_layout(margin={"t": 130})
