@@ -39,7 +39,7 @@ def load_dataset(config: TrainConfig, download: bool = False) -> Dataset:
     --------
     >>> data = load_dataset(TrainConfig(dataset="digits"))
     >>> {split: len(images) for split, images in data.splits.items()}
-    {'train': 1293, 'val': 144, 'test': 360}
+    {'train': 1295, 'val': 143, 'test': 359}
     """
     dataset = _read(config, download)
     splits = dict(dataset.splits)
