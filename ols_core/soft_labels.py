@@ -266,7 +266,7 @@ class ObservedSoftLabels(nn.Module):
 
     def _sum_up(self, slot: Tensor, probabilities: Tensor) -> None:
         """Add each row of `probabilities` (N, K) to the row `slot` (N,) of the sums."""
-        n_groups = len(slot) // (16 * self.n_classes)
+        n_groups = slot.shape[0] // (16 * self.n_classes)
         if n_groups == 0:
             large = probabilities.is_cpu and probabilities.numel() > 2**16
             add = _add_rows_whole if large and torch.compiler.is_compiling() else _add_rows

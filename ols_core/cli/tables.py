@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich import box
 from rich.table import Table
 
 from ols_core.runs import Run
@@ -17,31 +18,36 @@ _METRICS = {
     "brier": ("Brier", "{:.3f}"),
     "ece": ("ECE", "{:.2%}"),
 }
+# A terminal of 80 columns has room for these beside what a run is.
+_OF_A_RUN = ("accuracy", "nll", "ece")
 
 
-def _cells(summary: Mapping[str, float]) -> list[str]:
-    return [
-        form.format(summary[key]) if key in summary else "–" for key, (_, form) in _METRICS.items()
-    ]
+def _add_metrics(table: Table, keys: Sequence[str]) -> None:
+    for key in keys:
+        table.add_column(_METRICS[key][0], justify="right", no_wrap=True)
+
+
+def _cells(summary: Mapping[str, float], keys: Sequence[str]) -> list[str]:
+    return [_METRICS[key][1].format(summary[key]) if key in summary else "–" for key in keys]
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """One row a run, with its test metrics."""
-    table = Table("run", "status", "method", "model", "data set")
-    for title, _ in _METRICS.values():
-        table.add_column(title, justify="right")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("run", "status", "method", "model", "data set"):
+        table.add_column(title, overflow="fold")
+    _add_metrics(table, _OF_A_RUN)
     for run in runs:
         info = run.info
         about = [run.id, run.status, info.method, info.model.name, info.dataset.name]
-        table.add_row(*about, *_cells(info.summary.get("test", {})))
+        table.add_row(*about, *_cells(info.summary.get("test", {}), _OF_A_RUN))
     return table
 
 
 def summary_table(summary: Mapping[str, Mapping[str, float]]) -> Table:
     """One row an evaluated split."""
     table = Table("split")
-    for title, _ in _METRICS.values():
-        table.add_column(title, justify="right")
+    _add_metrics(table, tuple(_METRICS))
     for split, metrics in summary.items():
-        table.add_row(split, *_cells(metrics))
+        table.add_row(split, *_cells(metrics, tuple(_METRICS)))
     return table

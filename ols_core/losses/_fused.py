@@ -58,7 +58,7 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         losses = top - p.amax(1).log_()
         if mass is not None:
             losses *= mass
-        losses -= (q * logits).sum(1)  # not vecdot, which autocast computes in half precision
+        losses -= _row_products(q, logits)
         if observed is not None:
             # a NaN or infinite logit makes the loss NaN or infinite
             observed.add(logits, p, top, losses, targets)
@@ -79,5 +79,12 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         if ctx.reduction == "none":
             grad = grad.unsqueeze(1)
         elif ctx.reduction == "mean":
-            grad = grad / len(q)
+            grad = grad / q.shape[0]
         return torch.sub(p, q).mul_(grad), None, None, None, None, None
+
+
+def _row_products(a: Tensor, b: Tensor) -> Tensor:
+    """Return the scalar product of each row of `a` with that of `b`, of shape (N,)."""
+    if torch.is_autocast_enabled(a.device.type):  # it would compute vecdot in half precision
+        return (a * b).sum(1)
+    return torch.linalg.vecdot(a, b)

@@ -145,7 +145,7 @@ class OnlineLabelSmoothingLoss(ObservedLoss):
     def _loss(self, logits: Tensor, target: Tensor, shape: torch.Size, accumulate: bool) -> Tensor:
         targets, q = self._look_up(target, logits.dtype)
         mass = None if self._sums_to_one and targets.soft is None else q.sum(1)
-        alike = self.weight is None and targets.ignored is None and len(logits) > 0
+        alike = self.weight is None and targets.ignored is None and logits.shape[0] > 0
         reduction = self.reduction if alike else "none"
         observed = self.observed if accumulate else None
         loss: Tensor = SoftTargetCrossEntropy.apply(logits, q, mass, reduction, observed, targets)
