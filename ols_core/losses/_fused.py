@@ -87,4 +87,5 @@ def _row_products(a: Tensor, b: Tensor) -> Tensor:
     """Return the scalar product of each row of `a` with that of `b`, of shape (N,)."""
     if torch.is_autocast_enabled(a.device.type):  # it would compute vecdot in half precision
         return (a * b).sum(1)
-    return torch.linalg.vecdot(a, b)
+    products: Tensor = torch.linalg.vecdot(a, b)
+    return products
