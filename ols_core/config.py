@@ -11,17 +11,64 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ols_core.errors import ArgumentError
 
-__all__ = ["Augment", "Device", "Method", "Precision", "Schedule", "TrainConfig", "load_config"]
+__all__ = [
+    "Augment",
+    "Device",
+    "Method",
+    "Optimizer",
+    "Policy",
+    "Precision",
+    "Schedule",
+    "TrainConfig",
+    "load_config",
+]
 
-Method = Literal["ce", "ls", "ols"]
+Method = Literal[
+    "ce",
+    "ls",
+    "ols",
+    "bootstrap-soft",
+    "bootstrap-hard",
+    "sce",
+    "gce",
+    "focal",
+    "maxsup",
+    "mbls",
+    "tf-kd",
+    "confidence-penalty",
+    "disturb-label",
+]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["onecycle", "cosine", "step"]
 Augment = Literal["auto", "none", "crop", "crop-flip"]
+Policy = Literal["none", "randaugment", "autoaugment"]
+
+
+def _parsed(text: str) -> Any:
+    """Number or truth value behind a typed text; the text itself if it is neither."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _from_pairs(value: Any) -> Any:
+    """Turn what is typed, ``KEY=VALUE,KEY=VALUE``, into a mapping."""
+    if not isinstance(value, str):
+        return value
+    pairs = [item.partition("=") for item in value.split(",") if item]
+    return {key.strip(): _parsed(text.strip()) for key, _, text in pairs}
+
+
+def _from_list(value: Any) -> Any:
+    """Turn what is typed, ``60,120``, into a list."""
+    return value.split(",") if isinstance(value, str) else value
 
 
 class TrainConfig(BaseModel):
@@ -58,8 +105,31 @@ class TrainConfig(BaseModel):
         int | None, Field(ge=1, description="Use only this many training images a class.")
     ] = None
     augment: Annotated[
-        Augment, Field(description="Random crop and flip; auto takes what suits the data set.")
+        Augment, Field(description="crop-flip, crop or none; auto: what suits the data set.")
     ] = "auto"
+    policy: Annotated[
+        Policy,
+        Field(description="Learned augmentation of each image: randaugment, autoaugment or none."),
+    ] = "none"
+    erasing: Annotated[
+        float, Field(ge=0, le=1, description="Share of images with a random rectangle erased.")
+    ] = 0.0
+    cutout: Annotated[
+        int, Field(ge=0, description="Side in pixels of the square cut out of every image.")
+    ] = 0
+    mixup: Annotated[
+        float, Field(ge=0, description="Mixup: alpha of its Beta distribution (0: off).")
+    ] = 0.0
+    cutmix: Annotated[
+        float, Field(ge=0, description="CutMix: alpha of its Beta distribution (0: off).")
+    ] = 0.0
+    label_noise: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(symmetric|asymmetric|pairflip):(0?\.\d+|0|1|1\.0*)$",
+            description="Flip training labels: symmetric:0.4, asymmetric:0.3 or pairflip:0.2.",
+        ),
+    ] = None
     model: Annotated[str, Field(description="resnet20, resnet56, resnet18, …, or timm:NAME.")] = (
         "resnet20"
     )
@@ -69,36 +139,79 @@ class TrainConfig(BaseModel):
     weights: Annotated[
         str | None, Field(description="Start from this .safetensors or .pth file.")
     ] = None
+    freeze: Annotated[
+        bool, Field(description="Train the classifier only; the rest stays as it is.")
+    ] = False
+    head_lr_scale: Annotated[
+        float, Field(gt=0, description="Learning rate of the classifier, times that of the rest.")
+    ] = 1.0
     method: Annotated[
         Method,
-        Field(description="ce: cross-entropy; ls: label smoothing; ols: online label smoothing."),
+        Field(
+            description="ce: cross-entropy; ls: label smoothing; ols: online label smoothing; to "
+            "compare with: bootstrap-soft, bootstrap-hard, sce, gce, focal, maxsup, mbls, tf-kd, "
+            "confidence-penalty, disturb-label."
+        ),
     ] = "ols"
+    loss_options: Annotated[
+        dict[str, float | int | bool | str],
+        BeforeValidator(_from_pairs),
+        Field(description="Further arguments of the loss, such as preset=official-cifar,cap=0.9."),
+    ] = {}
     alpha: Annotated[
         float, Field(ge=0, le=1, description="OLS: weight of the hard label (the paper's 0.5).")
     ] = 0.5
     smoothing: Annotated[
         float, Field(ge=0, lt=1, description="LS: mass spread over all classes (epsilon).")
     ] = 0.1
+    update_period: Annotated[
+        float, Field(gt=0, description="OLS: epochs between two updates of the soft labels.")
+    ] = 1.0
     epochs: Annotated[int, Field(ge=1, description="Passes over the training images.")] = 30
     batch_size: Annotated[int, Field(ge=1, description="Images a step.")] = 128
-    lr: Annotated[float, Field(gt=0, description="Peak learning rate of SGD.")] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1, description="Nesterov momentum.")] = 0.9
-    weight_decay: Annotated[float, Field(ge=0, description="L2 penalty of SGD.")] = 5e-4
+    accumulate: Annotated[
+        int, Field(ge=1, description="Parts that a step's images are passed in, to save memory.")
+    ] = 1
+    optimizer: Annotated[Optimizer, Field(description="sgd (Nesterov) or adamw.")] = "sgd"
+    lr: Annotated[float, Field(gt=0, description="Peak learning rate.")] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1, description="Nesterov momentum of SGD.")] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, description="Penalty on the weights.")] = 5e-4
+    decay_all: Annotated[bool, Field(description="Weight decay also for norms and biases.")] = True
+    clip_grad_norm: Annotated[
+        float | None, Field(gt=0, description="Scale gradients down to this norm.")
+    ] = None
+    ema: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="Evaluate a moving average of the weights, of this decay."),
+    ] = None
     schedule: Annotated[
-        Schedule,
-        Field(description="onecycle, cosine, or step (a tenth at 1/2 and 3/4 of the epochs)."),
+        Schedule, Field(description="onecycle, cosine, or step (see milestones).")
     ] = "onecycle"
+    milestones: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...],
+        BeforeValidator(_from_list),
+        Field(
+            description="step: epochs after which the rate is divided by 10, such as 60,120 "
+            "(default: at 1/2 and 3/4)."
+        ),
+    ] = ()
+    warmup: Annotated[float, Field(ge=0, description="cosine, step: epochs of linear warm-up.")] = (
+        0.0
+    )
     seed: Annotated[int, Field(ge=0, description="Drives every random choice.")] = 0
     name: Annotated[
         str | None,
         Field(description="Name of the run (default: from data set, model, method and seed)."),
     ] = None
-    device: Annotated[Device, Field(description="Where to train; auto takes a GPU if present.")] = (
-        "auto"
-    )
-    precision: Annotated[
-        Precision, Field(description="auto takes bf16 where the hardware computes it natively.")
+    device: Annotated[
+        Device, Field(description="cpu, cuda or mps; auto takes a GPU if present.")
     ] = "auto"
+    precision: Annotated[
+        Precision, Field(description="fp32, bf16 or fp16; auto: bf16 where the hardware has it.")
+    ] = "auto"
+    compile: Annotated[
+        bool, Field(description="Compile the network first: takes a minute, then saves time.")
+    ] = False
     workers: Annotated[
         int, Field(ge=0, description="Processes that decode images too large to keep in memory.")
     ] = 2

@@ -31,7 +31,7 @@ def test_the_run_json_of_a_run_can_be_repeated_under_a_new_name(tmp_path):
     [
         ({"epochs": 0}, "epochs: .*greater than or equal to 1, got 0"),
         ({"alpha": 1.5}, "alpha: .*less than or equal to 1, got 1.5"),
-        ({"method": "olss"}, "method: .*'ce', 'ls' or 'ols', got 'olss'"),
+        ({"method": "olss"}, "method: .*'ce', 'ls', 'ols', .*got 'olss'"),
         ({"epocs": 3}, "epocs: no such option; known are .*epochs"),
         ({"lr": "fast"}, "lr: .*got 'fast'"),
     ],

@@ -278,3 +278,8 @@ def test_the_shared_arguments_reach_the_methods_that_take_them():
     assert build_loss("ols", 3, alpha=0.3, smoothing=0.2).alpha == 0.3
     assert build_loss("ls", 3, alpha=0.3, smoothing=0.2).smoothing == 0.2
     assert build_loss("ce", 3, alpha=0.3, smoothing=0.2).smoothing == 0.0
+
+
+def test_an_unknown_option_of_a_method_is_refused():
+    with pytest.raises(ArgumentError, match="option of focal must be .*gamma.*, got 'gama'"):
+        build_loss("focal", 3, gama=2.0)

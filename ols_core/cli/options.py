@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 import typer
 
@@ -41,9 +41,15 @@ def config_options(verb: Callable[..., None]) -> Callable[..., None]:
 def _flag(name: str) -> inspect.Parameter:
     field = TrainConfig.model_fields[name]
     text = field.description or ""
-    if field.default not in (None, False):
+    if field.default not in (None, False, True, 0, (), {}):
         text += f" Default: {field.default}."
-    option = typer.Option(help=text, show_default=False)
+    flag = f"--{name.replace('_', '-')}"
+    if field.annotation is bool and field.default:
+        flag = f"{flag}/--no-{flag[2:]}"
+    typed: Any = str if get_origin(field.annotation) in (dict, tuple) else field.annotation
+    # The texts name the choices; a list of them beside the flag would leave no room for the texts.
+    metavar = "NAME" if get_origin(typed) is Literal else None
+    option = typer.Option(flag, help=text, show_default=False, metavar=metavar)
     # None stands for "not typed"; limits are checked by TrainConfig, with its own words.
-    kind = Annotated[Optional[field.annotation], option]  # type: ignore[name-defined] # noqa: UP045
+    kind = Annotated[typed | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

@@ -6,6 +6,7 @@ epochs with `step_epoch`. All of them gather the same statistics, so that runs c
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -95,7 +96,7 @@ def build_loss(
     Raises
     ------
     ArgumentError
-        If the method is unknown, or an argument is outside its range.
+        If the method or an option of it is unknown, or an argument is outside its range.
 
     Examples
     --------
@@ -107,6 +108,9 @@ def build_loss(
     """
     check_choice("method", method, METHODS)
     loss = METHODS[method]
+    known = [name for name in inspect.signature(loss).parameters if name != "n_classes"]
+    for name in options:
+        check_choice(f"option of {method}", name, known)
     shared = {"alpha": alpha, "smoothing": smoothing}
     arguments: dict[str, Any] = {name: shared[name] for name in loss.takes}
     return loss(n_classes, **arguments, **options)

@@ -100,7 +100,11 @@ def open_session(config: TrainConfig, download: bool = False) -> Session:
     schedule = _schedule(config, optimizer, len(batches["train"]))
     model, fabric_optimizer = fabric.setup(network, optimizer)
     criterion = build_loss(
-        config.method, dataset.n_classes, alpha=config.alpha, smoothing=config.smoothing
+        config.method,
+        dataset.n_classes,
+        alpha=config.alpha,
+        smoothing=config.smoothing,
+        **config.loss_options,
     ).to(fabric.device)
     return Session(
         config=config,
