@@ -6,12 +6,12 @@ epochs with `step_epoch`. All of them gather the same statistics, so that runs c
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from ols_core.checks import check_choice
+from ols_core.errors import ArgumentError
 from ols_core.losses._base import ObservedLoss
 from ols_core.losses.classic import CrossEntropyLoss, LabelSmoothingLoss
 from ols_core.losses.noise import (
@@ -108,9 +108,9 @@ def build_loss(
     """
     check_choice("method", method, METHODS)
     loss = METHODS[method]
-    known = [name for name in inspect.signature(loss).parameters if name != "n_classes"]
-    for name in options:
-        check_choice(f"option of {method}", name, known)
     shared = {"alpha": alpha, "smoothing": smoothing}
     arguments: dict[str, Any] = {name: shared[name] for name in loss.takes}
-    return loss(n_classes, **arguments, **options)
+    try:
+        return loss(n_classes, **arguments, **options)
+    except TypeError as error:
+        raise ArgumentError(f"Options of the loss {method!r}: {error}.") from error
