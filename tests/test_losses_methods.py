@@ -281,5 +281,5 @@ def test_the_shared_arguments_reach_the_methods_that_take_them():
 
 
 def test_an_unknown_option_of_a_method_is_refused():
-    with pytest.raises(ArgumentError, match="the loss 'focal': .*'gama'"):
+    with pytest.raises(ArgumentError, match=r"the loss 'focal': .*'gama'"):
         build_loss("focal", 3, gama=2.0)
