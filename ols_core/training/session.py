@@ -99,7 +99,8 @@ def open_session(config: TrainConfig, download: bool = False) -> Session:
     batches = _batches(config, dataset, fabric.device)
     schedule = _schedule(config, optimizer, len(batches["train"]))
     model, fabric_optimizer = fabric.setup(network, optimizer)
-    options = {"alpha": config.alpha, "smoothing": config.smoothing} | config.loss_options
+    options: dict[str, Any] = {"alpha": config.alpha, "smoothing": config.smoothing}
+    options |= config.loss_options
     criterion = build_loss(config.method, dataset.n_classes, **options).to(fabric.device)
     return Session(
         config=config,
