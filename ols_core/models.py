@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
+from types import MethodType
 from typing import cast
 
 import torch
@@ -24,7 +24,8 @@ __all__ = [
     "captured_features",
     "classifier",
     "classifier_name",
-    "load_weights",
+    "expected_statistics",
+    "freeze_backbone",
 ]
 
 
@@ -196,13 +197,34 @@ def _timm_model(name: str, n_classes: int, channels: int, pretrained: bool) -> n
     return model
 
 
+def expected_statistics(
+    model: nn.Module, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and standard deviation of each channel, in [0, 1], that published weights expect.
+
+    Returns
+    -------
+    mean, std : tuple of float, or None
+        None for networks that are not timm's, or if `channels` is not what timm's weights take.
+
+    Examples
+    --------
+    >>> expected_statistics(build_model("timm:tf_efficientnet_lite0", 10, 3), 3)
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    """
+    published = getattr(model, "pretrained_cfg", {})
+    mean, std = (tuple(published.get(key, ())) for key in ("mean", "std"))
+    return (mean, std) if len(mean) == len(std) == channels else None
+
+
 def classifier_name(model: nn.Module) -> str:
     """Name of the linear layer that gives the logits.
 
     Raises
     ------
     ArgumentError
-        If the network does not end in one linear layer.
+        If the network does not end in one linear layer; also if timm names several, as for
+        distilled transformers, whose logits are a mean over heads on different features.
     """
     configured = getattr(model, "pretrained_cfg", {}).get("classifier")
     name = configured if isinstance(configured, str) else "fc"
@@ -256,59 +278,34 @@ def captured_features(model: nn.Module) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-def load_weights(model: nn.Module, file: str | Path) -> list[str]:
-    """Load parameters from a file, leaving out a classifier of another size.
+def freeze_backbone(model: nn.Module) -> None:
+    """Let only the classifier train; every parameter and buffer before it stays as it is.
+
+    The frozen layers remain in evaluation mode through ``model.train()``, so that normalisation
+    uses and keeps its running statistics; only the network as such and its classifier switch.
 
     Parameters
     ----------
     model : nn.Module
-    file : str or Path
-        `.safetensors`, or a `.pth`/`.pt` state dict (read with ``weights_only=True``).
+        Changed in place. It can be copied, compiled and wrapped afterwards.
 
-    Returns
-    -------
-    list of str
-        Sentences about what was dropped, missing or unexpected; empty if all matched.
-
-    Raises
-    ------
-    DataError
-        If the file is absent, not readable as weights, or fits nothing in the model.
+    Examples
+    --------
+    >>> model = build_model("resnet20", 10, 3)
+    >>> freeze_backbone(model)
+    >>> _ = model.train()
+    >>> model.training, model.stem.training, model.fc.training
+    (True, False, True)
     """
-    state = _read_state(Path(file))
-    own = model.state_dict()
-    other_size = sorted(k for k in state.keys() & own.keys() if state[k].shape != own[k].shape)
-    prefix = f"{classifier_name(model)}."
-    body = [key for key in other_size if not key.startswith(prefix)]
-    if body or not state.keys() & own.keys():
-        raise DataError(
-            f"{file}: these are not weights of {type(model).__name__}: "
-            + (f"{body[0]} has another shape." if body else "no parameter has the same name.")
-        )
-    result = model.load_state_dict(
-        {k: v for k, v in state.items() if k not in other_size}, strict=False
-    )
-    missing = sorted(set(result.missing_keys) - set(other_size))
-    notices = {
-        "dropped the classifier, which has another number of classes": other_size,
-        "missing in the file, left as initialised": missing,
-        "unexpected in the file, ignored": sorted(result.unexpected_keys),
-    }
-    return [f"{file}: {what}: {', '.join(keys)}." for what, keys in notices.items() if keys]
+    model.requires_grad_(False)
+    classifier(model).requires_grad_(True)
+    # A bound method, unlike a closure or a hook that holds the model, is copied with the model.
+    model.train = MethodType(_train_classifier_only, model)  # type: ignore[method-assign]
+    model.train(model.training)
 
 
-def _read_state(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state: dict[str, Tensor] = load_file(file)
-            return state
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise DataError(f"--weights {file}: no such file.") from None
-    except Exception as error:  # safetensors and pickle have no common error class
-        cause = str(error).splitlines()[0]
-        raise DataError(f"--weights {file}: not readable as weights: {cause}") from None
-    content = content.get("state_dict", content) if isinstance(content, dict) else {}
-    return {key: value for key, value in content.items() if isinstance(value, Tensor)}
+def _train_classifier_only(model: nn.Module, mode: bool = True) -> nn.Module:
+    nn.Module.train(model, False)
+    classifier(model).train(mode)
+    model.training = mode  # what callers read to restore the mode later
+    return model

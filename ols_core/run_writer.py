@@ -6,6 +6,7 @@ import io
 import json
 import os
 import platform
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock, Timeout
 
 from ols_core.errors import RunError
-from ols_core.runs import Run, RunInfo, check_run_id, read_history
+from ols_core.runs import Run, RunInfo, check_run_id, load_run, read_history
 
 __all__ = ["RunWriter", "write_atomically"]
 
@@ -51,6 +53,7 @@ class RunWriter:
     def __init__(self, path: Path, info: RunInfo) -> None:
         self.path = path
         self.info = info
+        self._lock = FileLock(path / ".lock")
 
     @classmethod
     def create(cls, root: str | Path, info: RunInfo) -> RunWriter:
@@ -62,29 +65,60 @@ class RunWriter:
             If a run of that id exists: nothing is ever overwritten.
         """
         path = Path(root) / check_run_id(info.id)
+        # Renamed once complete: a crash leaves either a run that can be read, or none.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.mkdir(parents=True)
         try:
-            path.mkdir(parents=True)
-        except FileExistsError:
+            writer = cls(temporary, info)._begin()
+            temporary.rename(path)
+        except OSError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if not path.exists():
+                raise
             raise RunError(
                 f"{path} exists already and is not overwritten; choose another --name."
             ) from None
-        writer = cls(path, info)
-        writer.mark_running()
+        writer.path = path
         return writer
 
     @classmethod
     def reopen(cls, run: Run) -> RunWriter:
-        """Go on writing an existing run."""
-        return cls(run.path, run.info)
+        """Go on writing an existing run, whose last writer is gone.
 
-    def mark_running(self) -> None:
-        """Set the status to `running`, in the name of this process."""
+        Raises
+        ------
+        RunError
+            If another process writes it now; the message names its pid and host.
+        """
+        writer = cls(run.path, run.info)._begin()
+        for leftover in run.path.rglob(".*.tmp"):
+            leftover.unlink()
+        return writer
+
+    def _begin(self) -> RunWriter:
+        """Lock the run and set its status to `running`, in the name of this process.
+
+        The operating system gives up the lock of a process that dies, so a dead owner's lock is
+        taken over.
+        """
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            owner = load_run(self.path.name, self.path.parent).info.process or {}
+            raise RunError(
+                f"Run {self.path.name} is being written by process {owner.get('pid', '?')} on "
+                f"{owner.get('host', '?')}; stop that first."
+            ) from None
         process = {"pid": os.getpid(), "host": platform.node()}
         self.update(status="running", error=None, process=process)
+        return self
 
     def close(self, status: str, error: str | None = None) -> None:
-        """Set the final status; `error` is the one-line cause of a failure."""
-        self.update(status=status, error=error, process=None)
+        """Set the final status and unlock; `error` is the one-line cause of a failure."""
+        try:
+            self.update(status=status, error=error, process=None)
+        finally:
+            self._lock.release()
 
     def update(self, **changes: Any) -> None:
         """Change fields of `run.json`; without changes, only its modification time."""
@@ -118,6 +152,11 @@ class RunWriter:
         if epoch > 0:
             rows = np.concatenate([np.load(file, allow_pickle=False)[:epoch], rows])
         self._save_array("soft_labels/counts.npy", rows)
+
+    def save_label_noise(self, given: npt.NDArray[np.int64], true: npt.NDArray[np.int64]) -> None:
+        """Store the training labels as given and as they were before noise, (N,) each."""
+        self._save_array("label_noise/given.npy", given.astype(np.int64))
+        self._save_array("label_noise/true.npy", true.astype(np.int64))
 
     def save_predictions(
         self, split: str, logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]

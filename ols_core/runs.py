@@ -169,6 +169,13 @@ class Run:
         """True classes of a split, int64 (N,)."""
         return self._array(f"predictions/{split}_labels.npy", f"labels of the {split} split")
 
+    def label_noise(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Training labels as given and before noise, int64 (N,) each, of a run with label noise."""
+        given, true = (
+            self._array(f"label_noise/{which}.npy", "label noise") for which in ("given", "true")
+        )
+        return given, true
+
     def features(self, split: str = "test") -> npt.NDArray[np.float16]:
         """Penultimate features of a split, float16 (N, D), memory-mapped."""
         return self._array(f"features/{split}.npy", f"features of the {split} split")

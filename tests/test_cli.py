@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import re
 import signal
 import subprocess
@@ -7,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from ols_core.cli import main
 from ols_core.config import TrainConfig
+from ols_core.run_writer import RunWriter
 from ols_core.runs import load_run
 from tests.synthetic import synthetic_run
 
@@ -82,6 +86,21 @@ def test_a_recorded_run_can_be_repeated(ols, tmp_path):
         (("train", "--name", "../x"), 2, "run name must be"),
         (("resume", "nothing"), 1, "No run 'nothing'"),
         (("project", "nothing"), 1, "No run 'nothing'"),
+        (("train", "--recipe", "cifar100-resnet43"), 2, "near: cifar100-resnet34"),
+        (("train", "--recipe", "a", "--config", "b"), 2, "give one of them"),
+        (("train", "--scale", "small"), 2, "add --recipe NAME"),
+        (("train", "--recipe", "cub-resnet50", "--scale", "tiny"), 2, "'full', 'small'"),
+        (("sweep",), 2, "add --recipe NAME or --config FILE"),
+        (("sweep", "--recipe", "nothing"), 2, "does not exist"),
+        (("sweep", "--recipe", "cub-resnet50", "--jobs", "0"), 2, "--jobs must be an integer"),
+        (("sweep", "--recipe", "cub-resnet50", "--seeds", "0,x"), 2, "--seeds must be integers"),
+        (("sweep", "--recipe", "cub-resnet50", "--methods", "olss"), 2, "method: input"),
+        (("sweep", "--recipe", "cub-resnet50", "--set", "alpha"), 2, "--set must be NAME=VALUE"),
+        (("sweep", "--recipe", "cub-resnet50", "--set", "epocs=1"), 2, "no such option"),
+        (("table",), 1, "No finished run"),
+        (("table", "nothing"), 1, "No run begins with 'nothing'"),
+        (("table", "--format", "html"), 2, "--format must be one of"),
+        (("table", "--from", "nowhere.json"), 2, "cannot be read"),
         (("frobnicate",), 2, "frobnicate"),
     ],
 )
@@ -117,6 +136,129 @@ def test_project_stores_a_layout(ols, tmp_path):
     assert "240 points" in out
     assert run.has("projections/pca.npz")
     assert ols("project", "one", "--method", "lda", "--root", tmp_path)[0] == 2
+
+
+def test_a_recipe_gives_the_options_and_flags_win(ols, tmp_path, monkeypatch):
+    chosen = []
+    # Training it would take data that is not here.
+    monkeypatch.setattr("ols_core.training.train", lambda config, *_: chosen.append(config))
+    recipe = ("train", "--recipe", "cifar100-resnet34", "--root", tmp_path)
+    assert ols(*recipe, "--epochs", 5)[0] == 0
+    assert ols(*recipe, "--scale", "small")[0] == 0
+    assert [config.model for config in chosen] == ["resnet34", "resnet20"]
+    assert [config.epochs for config in chosen] == [5, 30]
+
+
+def test_recipes_are_listed_with_what_was_published(ols):
+    code, out, _ = ols("recipes")
+    assert code == 0
+    for name in ("cifar100-resnext29-32x4d", "imagenet-mobilenetv2", "cifar10-noise80"):
+        assert name in out
+    assert "ols accuracy 80.01%" in out
+    assert "none was checked" in out
+    assert "cifar/imagenetresnet34.log" in out
+
+
+def test_a_dry_sweep_shows_the_plan_and_writes_nothing(ols, tmp_path):
+    code, out, err = ols(
+        *("sweep", "--recipe", "cifar100-resnet34", "--scale", "small", "--methods", "ce,ols"),
+        *("--seeds", "0", "--set", "alpha=0.25,0.5", "--dry-run", "--root", tmp_path),
+    )
+    assert (code, err) == (0, "")
+    assert "train cifar100-resnet34-small-ce-s0 (new)" in out
+    assert "train cifar100-resnet34-small-ols-alpha-0.25-s0 (new)" in out
+    assert out.count("-small-") == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def _seeded_run(root, method, seed, **options):
+    """A finished run of random numbers that records a configuration."""
+    run = synthetic_run(root, f"{method}-{seed}", method=method)
+    writer = RunWriter.reopen(run)
+    writer.update(config={"method": method, "seed": seed, **options})
+    writer.close("finished")
+    return run
+
+
+@pytest.fixture
+def grid(tmp_path):
+    for seed in (0, 1, 2):
+        _seeded_run(tmp_path, "ce", seed)
+        _seeded_run(tmp_path, "ols", seed, alpha=0.5)
+    synthetic_run(tmp_path, "half", finished=False)
+    RunWriter.reopen(load_run("half", tmp_path)).close("stopped")
+    return tmp_path
+
+
+def test_a_table_sums_up_the_seeds_and_fits_80_columns(grid, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ols", "table", "--baseline", "ce", "--root", str(grid)])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    captured = capsys.readouterr()
+    assert max(map(len, captured.out.splitlines())) <= 80
+    assert "…" not in captured.out
+    accuracy = [load_run(f"ce-{s}", grid).info.summary["test"]["accuracy"] for s in range(3)]
+    shown = f"{100 * np.mean(accuracy):.2f} ± {100 * np.std(accuracy, ddof=1):.2f}"
+    assert shown in captured.out
+    assert "minus ce" in captured.out
+    assert "Left out, not finished: half (stopped)." in captured.err
+
+
+def test_a_table_can_be_made_from_an_export_without_the_runs(ols, grid, tmp_path):
+    exported = tmp_path / "results.json"
+    code, first, _ = ols("table", "--format", "csv", "--export", exported, "--root", grid)
+    assert code == 0
+    options = ("--format", "csv", "--root", tmp_path / "elsewhere")
+    assert ols("table", "--from", exported, *options)[:2] == (0, first)
+    code, out, _ = ols("table", "ols-", "--from", exported, *options)
+    assert code == 0
+    assert "ce" not in re.split(r"[ ,]", out)
+    (tmp_path / "broken.json").write_text('{"runs": 3}')
+    code, _, err = ols("table", "--from", tmp_path / "broken.json")
+    assert code == 2
+    assert "not a file of ols table --export: runs" in err
+
+
+def test_a_table_in_each_source_format(ols, grid):
+    arguments = ("table", "--baseline", "ce", "--root", grid, "--format")
+    _, markdown, _ = ols(*arguments, "markdown")
+    assert "| run | n | accuracy % |" in markdown
+    _, latex, _ = ols(*arguments, "latex")
+    assert r"run & n & accuracy \% &" in latex
+    assert r"\midrule" in latex
+    assert r"$\pm$" in latex
+    _, out, _ = ols(*arguments, "csv")
+    header, *rows = csv.reader(out.replace(" ", "\n").splitlines())
+    found = {row[0]: dict(zip(header, row, strict=True)) for row in rows if row}
+    values = {
+        method: [load_run(f"{method}-{s}", grid).info.summary["test"]["nll"] for s in range(3)]
+        for method in ("ce", "ols")
+    }
+    assert float(found["ols"]["nll_p"]) == pytest.approx(
+        stats.ttest_rel(values["ols"], values["ce"]).pvalue
+    )
+    assert found["ce"]["nll_p"] == ""
+
+
+def test_a_table_of_one_seed_says_why_it_has_no_p(ols, tmp_path):
+    for method in ("ce", "ols"):
+        _seeded_run(tmp_path, method, 0)
+    code, _, err = ols("table", "--baseline", "ce", "--root", tmp_path)
+    assert code == 0
+    assert "No p for ols: fewer than 2 equal seeds." in err
+    code, _, err = ols("table", "--baseline", "gce", "--root", tmp_path)
+    assert code == 2
+    assert "one of the methods in the table (ce, ols)" in err
+
+
+@pytest.mark.parametrize(
+    "verb", ["train", "resume", "runs", "project", "sweep", "table", "recipes"]
+)
+def test_the_help_of_every_verb_has_an_example(ols, verb):
+    code, out, _ = ols(verb, "--help")
+    assert code == 0
+    assert "Example" in out
+    assert f"ols {verb}" in out.partition("Example")[2]
 
 
 @pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ols_core.config import TrainConfig
 from ols_core.data import ImageSet, load_dataset
-from ols_core.data.batches import FileBatches, TensorBatches, pixel_statistics
+from ols_core.data.batches import LoaderBatches, TensorBatches, pixel_statistics
 from ols_core.data.splits import hold_out, per_class
 from ols_core.data.superclasses import _CIFAR100, cifar100_superclasses
 from ols_core.errors import ArgumentError, DataError
@@ -159,8 +159,8 @@ def test_large_images_stay_in_files_and_are_batched(tmp_path):
     assert data.image_shape == (224, 224, 3)
     assert data.splits["test"].pixels is None
     mean, std = pixel_statistics(data.splits["train"])
-    batches = FileBatches(data.splits["test"], 4, (64, 64), mean, std, CPU, workers=0)
-    shapes = [tuple(images.shape) for images, _ in batches]
+    batches = LoaderBatches(data.splits["test"], 4, (64, 64), mean, std, CPU, workers=0)
+    shapes = [tuple(batch.images.shape) for batch in batches]
     assert shapes == [(4, 3, 64, 64), (2, 3, 64, 64)]
     assert len(batches) == 2
 
@@ -226,10 +226,10 @@ def test_plain_batches_are_the_normalised_images_in_order():
     images = _images()
     mean, std = pixel_statistics(images)
     batches = TensorBatches(images, 4, (8, 8), mean, std, CPU)
-    pixels = torch.cat([x for x, _ in batches])
+    pixels = torch.cat([batch.images for batch in batches])
     expected = (images.pixels / 255 - np.array(mean)) / np.array(std)
     np.testing.assert_allclose(pixels.permute(0, 2, 3, 1), expected, atol=1e-5)
-    assert torch.cat([y for _, y in batches]).tolist() == list(range(9))
+    assert torch.cat([batch.labels for batch in batches]).tolist() == list(range(9))
     assert pixels.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -245,8 +245,8 @@ def test_crop_and_flip_show_windows_of_the_padded_image():
     batches = TensorBatches(
         images, 64, (16, 16), (0, 0, 0), (1 / 255,) * 3, CPU, augment="crop-flip", seed=3
     )
-    ((augmented, _),) = list(batches)
-    augmented = augmented.permute(0, 2, 3, 1).numpy().round()
+    (batch,) = batches
+    augmented = batch.images.permute(0, 2, 3, 1).numpy().round()
     padded = np.pad(images.pixels, ((0, 0), (2, 2), (2, 2), (0, 0)))
     seen = set()
     for i, image in enumerate(augmented):
@@ -271,7 +271,7 @@ def test_an_epoch_can_be_repeated_and_differs_from_the_next():
     def epoch(number):
         batches.set_epoch(number)
         drawn = list(batches)
-        return torch.cat([x for x, _ in drawn]), torch.cat([y for _, y in drawn])
+        return torch.cat([b.images for b in drawn]), torch.cat([b.labels for b in drawn])
 
     first, again, second = epoch(1), epoch(1), epoch(2)
     assert torch.equal(first[0], again[0])
@@ -282,4 +282,4 @@ def test_an_epoch_can_be_repeated_and_differs_from_the_next():
 
 def test_images_of_another_size_are_interpolated():
     batches = TensorBatches(_images(), 4, (16, 16), (0, 0, 0), (1, 1, 1), CPU)
-    assert next(iter(batches))[0].shape == (4, 3, 16, 16)
+    assert next(iter(batches)).images.shape == (4, 3, 16, 16)

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
-import pickle
+import copy
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import nn
+from lightning_fabric import Fabric
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 
-from ols_core.errors import ArgumentError, DataError
-from ols_core.models import MODELS, build_model, captured_features, classifier, load_weights
+from ols_core.errors import ArgumentError
+from ols_core.models import (
+    MODELS,
+    build_model,
+    captured_features,
+    classifier,
+    classifier_name,
+    freeze_backbone,
+)
 
 # Parameters with 10 classes and 3 channels: He et al. 2016 give 0.27 M, 0.46 M, 0.85 M and 1.7 M.
 PUBLISHED = {"resnet20": 0.27e6, "resnet32": 0.46e6, "resnet56": 0.85e6, "resnet110": 1.7e6}
@@ -58,45 +66,57 @@ def test_unknown_networks_are_refused(name, pretrained, message):
         build_model(name, 10, 3, pretrained)
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_weights_load_and_a_foreign_classifier_is_dropped(tmp_path, suffix):
-    source, target = build_model("resnet20", 10, 3), build_model("resnet20", 4, 3)
-    file = tmp_path / f"weights{suffix}"
-    if suffix == ".pth":
-        torch.save(source.state_dict(), file)
-    else:
-        save_file(source.state_dict(), file)
-
-    notices = load_weights(target, file)
-
-    assert len(notices) == 1
-    assert "dropped the classifier" in notices[0]
-    assert torch.equal(target.stem[0][0].weight, source.stem[0][0].weight)
-    assert target.fc.out_features == 4
+def test_several_heads_are_no_linear_classifier():
+    with pytest.raises(ArgumentError, match="does not end in a linear classifier"):
+        build_model("timm:deit_tiny_distilled_patch16_224", 5, 3)
 
 
-def test_missing_and_unexpected_keys_are_listed(tmp_path):
-    state = build_model("resnet20", 10, 3).state_dict()
-    state["extra"] = state.pop("fc.bias")
-    torch.save({"state_dict": state}, tmp_path / "weights.pth")
-    notices = load_weights(build_model("resnet20", 10, 3), tmp_path / "weights.pth")
-    assert any("missing in the file" in n and "fc.bias" in n for n in notices)
-    assert any("unexpected" in n and "extra" in n for n in notices)
+def _frozen_network(name):
+    torch.manual_seed(0)
+    network = build_model(name, 4, 3)
+    freeze_backbone(network)
+    return network.train()
 
 
-def test_unusable_weights_are_refused(tmp_path):
-    model = build_model("resnet20", 10, 3)
-    with pytest.raises(DataError, match="no such file"):
-        load_weights(model, tmp_path / "nothing.pth")
-    (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(DataError, match="not readable as weights"):
-        load_weights(model, tmp_path / "text.pth")
-    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "other.pth")
-    with pytest.raises(DataError, match="no parameter has the same name"):
-        load_weights(model, tmp_path / "other.pth")
+def _step(network, call):
+    """One update with everything that could move a parameter or a buffer."""
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    F.cross_entropy(call(torch.randn(4, 3, 32, 32)), torch.arange(4)).backward()
+    optimizer.step()
+    return {
+        key for key, value in network.state_dict().items() if not torch.equal(value, before[key])
+    }
 
 
-def test_code_in_a_weights_file_is_not_executed(tmp_path):
-    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"x": print}, protocol=2))
-    with pytest.raises(DataError, match="not readable as weights"):
-        load_weights(build_model("resnet20", 10, 3), tmp_path / "evil.pth")
+@pytest.mark.parametrize("name", ["resnet20", "timm:tf_efficientnet_lite0", "timm:convnext_atto"])
+def test_a_step_of_a_frozen_network_changes_the_classifier_only(name):
+    network = _frozen_network(name)
+    head = classifier_name(network)
+    assert _step(network, network) == {f"{head}.weight", f"{head}.bias"}
+
+
+WRAPPERS = {
+    "copy": lambda network: copy.deepcopy(network),
+    "average": lambda network: AveragedModel(network).module,
+    "compiled": lambda network: torch.compile(network, backend="eager"),
+    "fabric": lambda network: Fabric(accelerator="cpu", devices=1).setup(network),
+}
+
+
+@pytest.mark.parametrize("wrapper", sorted(WRAPPERS))
+def test_a_frozen_network_stays_frozen_however_it_is_wrapped(wrapper):
+    network = _frozen_network("resnet20")
+    wrapped = WRAPPERS[wrapper](network)
+    inner = wrapped if wrapper in ("copy", "average") else network
+    wrapped.eval()
+    assert not any(module.training for module in inner.modules())
+    wrapped.train()
+    assert [key for key, module in inner.named_modules() if module.training] == ["", "fc"]
+    assert _step(inner, wrapped) == {"fc.weight", "fc.bias"}
+
+
+def test_a_copy_of_a_frozen_network_switches_itself_only():
+    network = _frozen_network("resnet20")
+    copy.deepcopy(network).eval()
+    assert network.fc.training

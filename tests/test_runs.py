@@ -98,7 +98,7 @@ def test_unknown_keys_survive_a_rewrite(tmp_path):
     record = json.loads((run.path / "run.json").read_text())
     (run.path / "run.json").write_text(json.dumps(record | {"tags": ["mine"]}))
 
-    RunWriter.reopen(load_run("one", tmp_path)).update(error=None)
+    RunWriter.reopen(load_run("one", tmp_path)).close("finished")
 
     assert json.loads((run.path / "run.json").read_text())["tags"] == ["mine"]
 

@@ -18,9 +18,10 @@ from ols_core.errors import ArgumentError, RunError, TrainingError
 from ols_core.models import build_model
 from ols_core.runs import label_fingerprint, load_run
 from ols_core.thumbnails import load_thumbnails
-from ols_core.training import Observer, resume, train
+from ols_core.training import resume, train
 from ols_core.training.precision import choose_hardware
 from tests.conftest import EPOCHS
+from tests.training_tools import StopAt, assert_same_bits
 
 METHODS = ("ce", "ls", "ols")
 
@@ -76,11 +77,11 @@ def test_the_stored_weights_give_the_stored_predictions(digits_runs):
     mean, std = pixel_statistics(data.splits["train"])
     test = data.splits["test"]
     batches = TensorBatches(test, len(test), (8, 8), mean, std, torch.device("cpu"))
-    ((images, labels),) = list(batches)
+    (batch,) = list(batches)
     with torch.inference_mode():
-        logits = model(images).numpy()
+        logits = model(batch.images).numpy()
 
-    np.testing.assert_array_equal(run.labels(), labels)
+    np.testing.assert_array_equal(run.labels(), batch.labels)
     # float16 keeps 11 bits; the run may have been computed in bf16, which keeps 8.
     np.testing.assert_allclose(run.logits(), logits, atol=0.1)
     assert (run.logits().argmax(1) == logits.argmax(1)).mean() > 0.99
@@ -91,25 +92,6 @@ def test_the_classifier_of_the_features_gives_the_logits(digits_runs):
     weights = load_file(run.path / "weights.safetensors")
     logits = run.features().astype(np.float32) @ weights["fc.weight"].numpy().T
     np.testing.assert_allclose(logits + weights["fc.bias"].numpy(), run.logits(), atol=0.05)
-
-
-class StopAt(Observer):
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def epoch_done(self, record):
-        if record["epoch"] == self.epoch:
-            raise KeyboardInterrupt
-
-
-def _results(run):
-    timeless = [{k: v for k, v in r.items() if k not in TIMES} for r in run.history]
-    matrices = [np.array(run.soft_labels(epoch)) for epoch in run.soft_label_epochs]
-    weights = load_file(run.path / "weights.safetensors")
-    return timeless, np.stack(matrices), np.array(run.soft_label_counts()), weights
-
-
-TIMES = {"seconds", "images_per_second"}
 
 
 @pytest.mark.parametrize("method", ["ce", "ols"])
@@ -126,11 +108,7 @@ def test_a_stopped_run_loads_and_resumes_to_the_same_bits(tmp_path, method):
     assert len(stopped.history) == 2
     assert not stopped.has("weights.safetensors")
 
-    expected, found = _results(whole), _results(resume("parts", tmp_path))
-    assert found[0] == expected[0]
-    np.testing.assert_array_equal(found[1], expected[1])
-    np.testing.assert_array_equal(found[2], expected[2])
-    assert all(torch.equal(found[3][key], expected[3][key]) for key in expected[3])
+    assert_same_bits(resume("parts", tmp_path), whole)
 
 
 def test_a_finished_run_is_not_resumed(digits_runs):

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ols_core import __version__
+from ols_core.cli.common import (
+    ConfigFile,
+    RecipeName,
+    RecipeScale,
+    Root,
+    RunId,
+    errors,
+    output,
+    starting_options,
+)
 from ols_core.cli.options import config_options
+from ols_core.cli.recipes import recipes_verb
+from ols_core.cli.sweep import sweep_verb
+from ols_core.cli.table import table_verb
 from ols_core.cli.tables import runs_table
-from ols_core.config import TrainConfig, load_config
+from ols_core.config import TrainConfig
 from ols_core.errors import ArgumentError, OLSError
 from ols_core.runs import DEFAULT_ROOT, scan_runs
 
@@ -27,11 +38,6 @@ app = typer.Typer(
     help="Online Label Smoothing: train image classifiers with soft labels that the network learns,"
     " and look at the result in the dashboard.",
 )
-output = Console()
-errors = Console(stderr=True)
-
-Root = Annotated[Path, typer.Option(help="Folder of the runs.", show_default=str(DEFAULT_ROOT))]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.")]
 
 
 def _version(show: bool) -> None:
@@ -53,12 +59,9 @@ def _root(
 @config_options
 def train_verb(
     options: dict[str, Any],
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="TOML or JSON file of options, or the run.json of a run to repeat; flags win."
-        ),
-    ] = None,
+    recipe: RecipeName = None,
+    scale: RecipeScale = None,
+    config: ConfigFile = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch the data set if it is absent.")
     ] = False,
@@ -72,9 +75,11 @@ def train_verb(
 
     `ols train --dataset cifar100 --download --model resnet56 --method ls --smoothing 0.1`
 
+    `ols train --recipe cifar100-resnet34 --scale small --method ce --download`
+
     `ols train --config recipes/cifar100-100-per-class.toml --method ce --name my-baseline`
     """
-    chosen = TrainConfig.from_options((load_config(config) if config else {}) | options)
+    chosen = TrainConfig.from_options(starting_options(config, recipe, scale) | options)
     # Torch takes seconds to import: the other verbs do without it.
     from ols_core.cli.progress import TrainingProgress
     from ols_core.training import train
@@ -129,6 +134,11 @@ def project(
     with output.status(f"{method} of {run} …"):
         stored = compute_projection(load_run(run, root), method, samples, seed)
     output.print(f"{len(stored.indices)} points written to {stored.file}")
+
+
+app.command(name="sweep")(sweep_verb)
+app.command(name="table")(table_verb)
+app.command(name="recipes")(recipes_verb)
 
 
 def main() -> None:

@@ -30,11 +30,12 @@ def config_options(verb: Callable[..., None]) -> Callable[..., None]:
         verb({k: v for k, v in typed.items() if v is not None}, **values)
 
     flags = [_flag(name) for name in TrainConfig.model_fields]
-    parameters = [*flags, *(p.replace(kind=p.KEYWORD_ONLY) for p in own)]
+    parameters = [
+        *flags,
+        *(p.replace(kind=p.KEYWORD_ONLY, annotation=own_types[p.name]) for p in own),
+    ]
     wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in flags} | {
-        p.name: own_types[p.name] for p in own
-    }
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapper
 
 

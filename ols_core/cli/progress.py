@@ -48,10 +48,12 @@ class TrainingProgress(Observer):
     def started(self, path: Path, first_epoch: int, epochs: int, facts: dict[str, Any]) -> None:
         """Say where the run goes and what it runs on."""
         hardware = facts["hardware"]
+        together = f" with {facts['processes']} processes" if facts["processes"] > 1 else ""
         self._epochs = epochs
         self._run_id = path.name
         self._console.print(
-            f"Run [bold]{path}[/] on {hardware.device} in {hardware.precision} ({hardware.reason})."
+            f"Run [bold]{path}[/] on {hardware.device}{together} in "
+            f"{hardware.precision} ({hardware.reason})."
         )
         for notice in facts["notices"]:
             self._console.print(f"[yellow]{escape(notice)}[/]")

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from rich import box
 from rich.table import Table
 
+from ols_core.recipes import Recipe
 from ols_core.runs import Run
 
-__all__ = ["runs_table", "summary_table"]
+__all__ = ["recipes_table", "runs_table", "summary_table"]
 
 _METRICS = {
     "accuracy": ("accuracy", "{:.2%}"),
@@ -50,4 +51,16 @@ def summary_table(summary: Mapping[str, Mapping[str, float]]) -> Table:
     _add_metrics(table, tuple(_METRICS))
     for split, metrics in summary.items():
         table.add_row(split, *_cells(metrics, tuple(_METRICS)))
+    return table
+
+
+def recipes_table(recipes: Sequence[Recipe]) -> Table:
+    """One row a recipe, with what was published about it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("recipe", no_wrap=True)
+    table.add_column("about")
+    table.add_column("published figure", min_width=18)
+    for recipe in recipes:
+        figures = "\n".join(map(str, recipe.published))
+        table.add_row(recipe.name, recipe.about, figures or "none was checked")
     return table

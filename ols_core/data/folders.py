@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ols_core.data.splits import hold_out
 from ols_core.data.superclasses import cifar100_superclasses, read_superclasses
 from ols_core.data.types import Dataset, ImageSet
 from ols_core.errors import DataError
 
-__all__ = ["decode", "read_folder"]
+__all__ = ["decode", "read_folder", "read_image"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 SMALL_SIDE = 64  # pixels: up to this size all images of a data set fit in memory
@@ -74,18 +77,40 @@ def decode(images: ImageSet, shape: tuple[int, int, int]) -> ImageSet:
     height, width, _ = shape
 
     def read(file: Path) -> npt.NDArray[np.uint8]:
-        try:
-            with Image.open(file) as image:
-                rgb = image.convert("RGB")
-                if rgb.size != (width, height):
-                    rgb = rgb.resize((width, height), Image.Resampling.BICUBIC)
-                return np.asarray(rgb)
-        except (OSError, UnidentifiedImageError) as error:
-            raise DataError(f"{file}: not a readable image: {error}") from None
+        rgb = read_image(file)
+        if rgb.size != (width, height):
+            rgb = rgb.resize((width, height), Image.Resampling.BICUBIC)
+        return np.asarray(rgb)
 
     with ThreadPoolExecutor() as pool:
         pixels = np.stack(list(pool.map(read, images.files, chunksize=64)))
-    return ImageSet(images.labels, pixels)
+    return replace(images, pixels=pixels, files=None)
+
+
+def read_image(file: Path) -> Image.Image:
+    """Decode one image file to mode RGB.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or not a readable image; the message is a single line.
+    """
+    with _reading(file), Image.open(file) as image:
+        return image.convert("RGB")
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Turn whatever Pillow raises on a bad file into a sentence that names it."""
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Of an operating system's error, only the reason: it repeats the path.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"{file}: not a readable image: {' '.join(reason.split())}. Restore the file, or "
+            "take it out of the folder and start a new run."
+        ) from None
 
 
 def _read_splits(folder: Path) -> tuple[tuple[str, ...], dict[str, ImageSet]]:
@@ -133,10 +158,7 @@ def _native_size(images: ImageSet) -> int:
     assert images.files is not None
     sides: Counter[int] = Counter()
     for file in images.files[:: max(1, len(images) // 100)]:
-        try:
-            with Image.open(file) as image:
-                sides[max(image.size)] += 1
-        except (OSError, UnidentifiedImageError) as error:
-            raise DataError(f"{file}: not a readable image: {error}") from None
+        with _reading(file), Image.open(file) as image:
+            sides[max(image.size)] += 1
     side = sides.most_common(1)[0][0]
     return side if max(sides) <= SMALL_SIDE else LARGE_SIZE

@@ -7,13 +7,19 @@ import numpy.typing as npt
 
 from ols_core.errors import DataError
 
-__all__ = ["hold_out", "per_class"]
+__all__ = ["hold_out", "per_class", "rank_within_class"]
 
 Indices = npt.NDArray[np.int64]
 
 
-def _rank_within_class(labels: Indices, seed: int) -> Indices:
-    """Random rank of each sample among those of its class, (N,)."""
+def rank_within_class(labels: Indices, seed: int | np.random.Generator) -> Indices:
+    """Return the random rank of each sample among those of its class, (N,).
+
+    Examples
+    --------
+    >>> sorted(rank_within_class(np.array([0, 1, 1, 1]), seed=0)[1:].tolist())
+    [0, 1, 2]
+    """
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     counts = np.bincount(labels)
@@ -56,7 +62,7 @@ def hold_out(labels: Indices, fraction: float, seed: int) -> tuple[Indices, Indi
             "split it into training and held-out images."
         )
     n_held = np.clip(np.rint(counts * fraction).astype(np.int64), 1, np.maximum(counts - 1, 1))
-    held = _rank_within_class(labels, seed) < n_held[labels]
+    held = rank_within_class(labels, seed) < n_held[labels]
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
@@ -68,4 +74,4 @@ def per_class(labels: Indices, n: int, seed: int) -> Indices:
     >>> np.bincount(np.repeat([0, 1], 10)[per_class(np.repeat([0, 1], 10), 3, seed=0)]).tolist()
     [3, 3]
     """
-    return np.flatnonzero(_rank_within_class(labels, seed) < n)
+    return np.flatnonzero(rank_within_class(labels, seed) < n)

@@ -19,19 +19,27 @@ class ImageSet:
     Attributes
     ----------
     labels : ndarray of shape (N,), int64
-        Class indices.
+        Class indices, as a training sees them.
     pixels : ndarray of shape (N, H, W, C), uint8, or None
         Decoded images, when they are small enough to keep in memory.
     files : tuple of Path, or None
         One file an image, when they are not.
+    true_labels : ndarray of shape (N,), int64, or None
+        Labels before noise was added; None where none was.
     """
 
     labels: npt.NDArray[np.int64]
     pixels: npt.NDArray[np.uint8] | None = None
     files: tuple[Path, ...] | None = None
+    true_labels: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def flipped(self) -> npt.NDArray[np.bool_] | None:
+        """Whether noise changed each label, (N,); None where no noise was added."""
+        return None if self.true_labels is None else self.labels != self.true_labels
 
     def take(self, indices: npt.NDArray[np.int64]) -> ImageSet:
         """Return the images at `indices`, in that order."""
@@ -39,6 +47,7 @@ class ImageSet:
             self.labels[indices],
             None if self.pixels is None else self.pixels[indices],
             None if self.files is None else tuple(self.files[i] for i in indices),
+            None if self.true_labels is None else self.true_labels[indices],
         )
 
 

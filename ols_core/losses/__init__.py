@@ -12,7 +12,7 @@ from typing import Any
 
 from ols_core.checks import check_choice
 from ols_core.errors import ArgumentError
-from ols_core.losses._base import ObservedLoss
+from ols_core.losses._base import HardLabelLoss, ObservedLoss
 from ols_core.losses.classic import CrossEntropyLoss, LabelSmoothingLoss
 from ols_core.losses.noise import (
     BootstrapHardLoss,
@@ -40,6 +40,7 @@ __all__ = [
     "DisturbLabelLoss",
     "FocalLoss",
     "GeneralizedCrossEntropyLoss",
+    "HardLabelLoss",
     "LabelSmoothingLoss",
     "MarginLabelSmoothingLoss",
     "MaxSupLoss",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -30,10 +31,21 @@ class Hardware:
     reason: str
 
     def fabric(self) -> Fabric:
-        """One-process Fabric on this device."""
-        return Fabric(
-            accelerator=self.device, devices=1, precision=_FABRIC_PRECISION[self.precision]
+        """Fabric on this device, joined with the other processes if `torchrun` started several."""
+        if self.device == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32
+            torch.backends.cudnn.benchmark = True
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        of_this_node = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))
+        fabric = Fabric(
+            accelerator=self.device,
+            strategy="ddp" if processes > 1 else "auto",
+            devices=of_this_node,
+            num_nodes=processes // of_this_node,
+            precision=_FABRIC_PRECISION[self.precision],
         )
+        fabric.launch()
+        return fabric
 
 
 def choose_hardware(device: Device, precision: Precision) -> Hardware:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -12,17 +12,24 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.transforms import v2
 
 from ols_core.config import TrainConfig
 from ols_core.data import Dataset, load_dataset
-from ols_core.data.batches import Batches, FileBatches, TensorBatches, pixel_statistics
-from ols_core.losses import build_loss
-from ols_core.models import build_model, load_weights
+from ols_core.data.batches import Batch, Batches, make_batches
+from ols_core.errors import ArgumentError
+from ols_core.losses import HardLabelLoss, build_loss
+from ols_core.models import build_model, expected_statistics, freeze_backbone
 from ols_core.seeding import derive_seed
+from ols_core.training.optimizers import build_optimizer, build_schedule, check_schedule
 from ols_core.training.precision import Hardware, choose_hardware
+from ols_core.weights import load_weights
 
 __all__ = ["Session", "environment", "open_session"]
+
+Mixing = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass
@@ -30,7 +37,9 @@ class Session:
     """The moving parts of one training.
 
     `network` is the plain module (for weights and features), `model` the same under Fabric's
-    precision; `notices` are sentences for the user.
+    precision and, with several processes, its gradients averaged; `average` holds the moving
+    average of its weights; `mixing` blends images and turns labels into distributions. `notices`
+    are sentences for the user.
     """
 
     config: TrainConfig
@@ -39,37 +48,82 @@ class Session:
     fabric: Fabric
     network: nn.Module
     model: Any
+    average: AveragedModel | None
     criterion: Any
     optimizer: Any
     schedule: LRScheduler
     batches: Mapping[str, Batches]
+    mixing: Mixing | None
     notices: tuple[str, ...]
 
-    def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network whose predictions count: the averaged one, if there is one."""
+        return self.network if self.average is None else self.average.module
+
+    def train_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Forward, backward and update on one batch; returns (mean loss, logits)."""
-        logits = self.model(images)
-        loss = self.criterion(logits, labels)
+        images, target = batch.images, batch.labels
+        if self.mixing is not None:
+            images, target = self.mixing(images, target)
+        parts = list(
+            zip(
+                images.chunk(self.config.accumulate),
+                target.chunk(self.config.accumulate),
+                strict=True,
+            )
+        )
         self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        losses, logits = zip(
+            *(self._backward(*part, batch, last=part is parts[-1]) for part in parts), strict=True
+        )
+        if self.config.clip_grad_norm is not None:
+            self.fabric.clip_gradients(
+                self.model,
+                self.optimizer,
+                max_norm=self.config.clip_grad_norm,
+                error_if_nonfinite=False,
+            )
         self.optimizer.step()
         self.schedule.step()
-        return loss, logits
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return torch.stack(losses).sum(), torch.cat(logits)
+
+    def _backward(
+        self, images: Tensor, target: Tensor, batch: Batch, last: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Add the gradient of a part of a batch; returns its share of the mean loss, and logits."""
+        with self.fabric.no_backward_sync(self.model, enabled=not last):
+            logits = self.model(images)
+            loss = self.criterion(logits, target) * (len(images) / len(batch.images))
+            # The gradient is averaged over the processes, whose shares may differ by a sample.
+            self.fabric.backward(loss * batch.share)
+        return loss.detach(), logits.detach()
 
     def state(self) -> dict[str, Any]:
-        """All that changes while training, for an exact resume."""
+        """All that changes while training, for an exact resume.
+
+        Random numbers are not among it: every epoch seeds its own (`ols_core.seeding`).
+        """
         return {
             "model": self.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "criterion": self.criterion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` returned before."""
         self.network.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.criterion.load_state_dict(state["criterion"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
 
 
 def open_session(config: TrainConfig, download: bool = False) -> Session:
@@ -80,28 +134,31 @@ def open_session(config: TrainConfig, download: bool = False) -> Session:
     ArgumentError, DataError
         If an option does not fit, or data or weights cannot be had.
     """
+    check_schedule(config)
     hardware = choose_hardware(config.device, config.precision)
-    dataset = load_dataset(config, download)
-    torch.manual_seed(derive_seed(config.seed, "weights"))
-    network = build_model(
-        config.model, dataset.n_classes, dataset.image_shape[2], config.pretrained
-    )
-    notices = load_weights(network, config.weights) if config.weights else []
-    network = network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=config.lr,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=config.momentum > 0,
-    )
     fabric = hardware.fabric()
-    batches = _batches(config, dataset, fabric.device)
-    schedule = _schedule(config, optimizer, len(batches["train"]))
-    model, fabric_optimizer = fabric.setup(network, optimizer)
-    options: dict[str, Any] = {"alpha": config.alpha, "smoothing": config.smoothing}
-    options |= config.loss_options
-    criterion = build_loss(config.method, dataset.n_classes, **options).to(fabric.device)
+    with fabric.rank_zero_first():
+        dataset = load_dataset(config, download)
+    criterion = _criterion(config, dataset.n_classes).to(fabric.device)
+    network, notices = _network(config, dataset)
+    batches = make_batches(
+        config,
+        dataset,
+        fabric.device,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+        statistics=expected_statistics(network, dataset.image_shape[2]),
+    )
+    optimizer = build_optimizer(network, config)
+    schedule = build_schedule(optimizer, config, len(batches["train"]))
+    if config.compile:
+        notices.append("The network is compiled in its first steps, which takes about a minute.")
+    compiled: Any = torch.compile(network) if config.compile else network
+    model, fabric_optimizer = fabric.setup(compiled, optimizer)
+    average = None
+    if config.ema is not None:
+        averaging = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+        average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
     return Session(
         config=config,
         dataset=dataset,
@@ -109,47 +166,49 @@ def open_session(config: TrainConfig, download: bool = False) -> Session:
         fabric=fabric,
         network=network,
         model=model,
+        average=average,
         criterion=criterion,
         optimizer=fabric_optimizer,
         schedule=schedule,
         batches=batches,
+        mixing=_mixing(config, dataset.n_classes),
         notices=tuple(notices),
     )
 
 
-def _batches(config: TrainConfig, dataset: Dataset, device: torch.device) -> dict[str, Batches]:
-    mean, std = pixel_statistics(dataset.splits["train"])
-    augment = dataset.augment if config.augment == "auto" else config.augment
-    batches: dict[str, Batches] = {}
-    for split, images in dataset.splits.items():
-        training = split == "train"
-        common: dict[str, Any] = {
-            "images": images,
-            "batch_size": config.batch_size if training else 4 * config.batch_size,
-            "size": dataset.image_shape[:2],
-            "mean": mean,
-            "std": std,
-            "device": device,
-            "augment": augment if training else "none",
-            "shuffle": training,
-            "seed": config.seed,
-        }
-        if images.pixels is None:
-            batches[split] = FileBatches(**common, workers=config.workers)
-        else:
-            batches[split] = TensorBatches(**common)
-    return batches
+def _criterion(config: TrainConfig, n_classes: int) -> nn.Module:
+    options: dict[str, Any] = {"alpha": config.alpha, "smoothing": config.smoothing}
+    criterion = build_loss(config.method, n_classes, **options | config.loss_options)
+    if isinstance(criterion, HardLabelLoss) and (config.mixup or config.cutmix):
+        raise ArgumentError(
+            f"mixup and cutmix need a loss that takes distributions (ce, ls or ols), got method "
+            f"{config.method!r}."
+        )
+    return criterion
 
 
-def _schedule(config: TrainConfig, optimizer: torch.optim.Optimizer, steps: int) -> LRScheduler:
-    """Learning-rate schedule that is stepped after every batch."""
-    total = config.epochs * steps
-    if config.schedule == "onecycle":
-        # Momentum stays as configured: cycling it is a second experiment.
-        return OneCycleLR(optimizer, config.lr, total_steps=total + 1, cycle_momentum=False)
-    if config.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, total)
-    return MultiStepLR(optimizer, [total // 2, 3 * total // 4], gamma=0.1)
+def _network(config: TrainConfig, dataset: Dataset) -> tuple[nn.Module, list[str]]:
+    torch.manual_seed(derive_seed(config.seed, "weights"))
+    network = build_model(
+        config.model, dataset.n_classes, dataset.image_shape[2], config.pretrained
+    )
+    notices = load_weights(network, config.weights) if config.weights else []
+    if config.freeze:
+        freeze_backbone(network)
+    return network.to(memory_format=torch.channels_last), notices
+
+
+def _mixing(config: TrainConfig, n_classes: int) -> Mixing | None:
+    """Mixup and CutMix of whole batches; with both, one of them at random for each batch."""
+    chosen: list[Any] = []
+    if config.mixup:
+        chosen.append(v2.MixUp(alpha=config.mixup, num_classes=n_classes))
+    if config.cutmix:
+        chosen.append(v2.CutMix(alpha=config.cutmix, num_classes=n_classes))
+    if not chosen:
+        return None
+    mixing: Mixing = chosen[0] if len(chosen) == 1 else v2.RandomChoice(chosen)
+    return mixing
 
 
 def environment(session: Session) -> dict[str, Any]:
@@ -165,6 +224,7 @@ def environment(session: Session) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "precision": session.hardware.precision,
+        "processes": session.fabric.world_size,
     }
 
 

@@ -32,6 +32,11 @@ class StopSignals:
     def __exit__(self, *exception: object) -> None:
         self._restore()
 
+    @property
+    def received(self) -> bool:
+        """Whether a signal came."""
+        return self._received is not None
+
     def check(self) -> None:
         """Stop if a signal came.
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ols_core.analysis.calibration import summarize_predictions
 from ols_core.config import TrainConfig
+from ols_core.data.batches import Batch
 from ols_core.errors import OLSError, RunError, TrainingError
 from ols_core.models import classifier
 from ols_core.run_writer import RunWriter, utc_now, write_atomically
@@ -72,14 +73,12 @@ def train(
     KeyboardInterrupt, SystemExit
         If either is raised meanwhile, after the run was marked `stopped`; `resume` goes on.
     """
-    run_id = check_run_id(config.name) if config.name else _free_id(config, Path(root))
     session = open_session(config, download)
-    writer = RunWriter.create(root, _describe(session, run_id))
-    with _status_kept(writer):
-        writer.save_soft_labels(0, _matrix(session), np.zeros(session.dataset.n_classes, np.int64))
-        _save_state(writer, session, epoch=0)
-        _fit(session, writer, 1, observer or Observer())
-    return load_run(run_id, root)
+    writer = None
+    if session.fabric.is_global_zero:
+        run_id = check_run_id(config.name) if config.name else _free_id(config, Path(root))
+        writer = RunWriter.create(root, _describe(session, run_id))
+    return _run(session, writer, 0, observer)
 
 
 def resume(run_id: str, root: str | Path = DEFAULT_ROOT, observer: Observer | None = None) -> Run:
@@ -88,74 +87,109 @@ def resume(run_id: str, root: str | Path = DEFAULT_ROOT, observer: Observer | No
     Raises
     ------
     RunError
-        If the run is finished, still running, or holds nothing to go on from.
+        If the run is finished, written by another process now, or cannot be gone on with.
     """
     run = load_run(run_id, root)
-    if run.status in ("finished", "running"):
-        raise RunError(f"Run {run_id} is {run.status}; there is nothing to resume.")
-    if not run.has(str(_STATE)):
-        raise RunError(f"Run {run_id} cannot be resumed: {_STATE} is absent.")
+    if run.info.source != "trained":
+        raise RunError(f"Run {run_id} cannot be resumed: it was {run.info.source}, not trained.")
+    if run.status == "finished":
+        raise RunError(f"Run {run_id} is finished; there is nothing to resume.")
     session = open_session(TrainConfig.from_options(run.info.config))
     if _fingerprints(session) != run.info.dataset.fingerprints:
         raise RunError(f"Run {run_id} cannot be resumed: its data set is not the same any more.")
-    state = torch.load(run.path / _STATE, map_location="cpu", weights_only=True)
-    session.restore(state)
-    writer = RunWriter.reopen(run)
-    writer.rewind(state["epoch"])
-    writer.mark_running()
-    with _status_kept(writer):
-        _fit(session, writer, state["epoch"] + 1, observer or Observer())
-    return load_run(run_id, root)
+    writer = RunWriter.reopen(run) if session.fabric.is_global_zero else None
+    epoch = 0
+    if run.has(str(_STATE)):
+        state = torch.load(run.path / _STATE, map_location="cpu", weights_only=True)
+        session.restore(state)
+        epoch = state["epoch"]
+    if writer is not None:
+        writer.rewind(epoch)
+    return _run(session, writer, epoch, observer)
 
 
-def _fit(session: Session, writer: RunWriter, first: int, observer: Observer) -> None:
-    """Train from epoch `first` to the last, then evaluate."""
-    config = session.config
-    facts = {"hardware": session.hardware, "notices": session.notices}
-    observer.started(writer.path, first, config.epochs, facts)
-    with StopSignals() as stop:
-        for epoch in range(first, config.epochs + 1):
-            record = _one_epoch(session, epoch, observer, stop)
+def _run(session: Session, writer: RunWriter | None, epoch: int, observer: Observer | None) -> Run:
+    """Train what is left after `epoch` and return the finished run.
+
+    Only the process of rank 0 has a writer, and only it talks to the observer.
+    """
+    path = cast(Path, session.fabric.broadcast(writer.path if writer is not None else None))
+    with StopSignals() as stop, _status_kept(writer, stop):
+        if writer is not None and epoch == 0:
+            _begin(session, writer)
+        talking = observer if observer is not None and writer is not None else Observer()
+        facts = {
+            "hardware": session.hardware,
+            "notices": session.notices,
+            "processes": session.fabric.world_size,
+        }
+        talking.started(path, epoch + 1, session.config.epochs, facts)
+        _fit(session, writer, epoch + 1, talking, stop)
+        summary = _evaluate(session, writer)
+        talking.finished(summary)
+        session.fabric.barrier()
+    return load_run(path.name, path.parent)
+
+
+def _begin(session: Session, writer: RunWriter) -> None:
+    """Write what is known before the first epoch."""
+    train_images = session.dataset.splits["train"]
+    if train_images.true_labels is not None:
+        writer.save_label_noise(train_images.labels, train_images.true_labels)
+    writer.save_soft_labels(0, _matrix(session), np.zeros(session.dataset.n_classes, np.int64))
+    _save_state(writer, session, epoch=0)
+
+
+def _fit(
+    session: Session, writer: RunWriter | None, first: int, observer: Observer, stop: StopSignals
+) -> None:
+    """Train from epoch `first` to the last; after each, the run directory is complete."""
+    for epoch in range(first, session.config.epochs + 1):
+        record = _one_epoch(session, epoch, observer, stop)
+        if writer is not None:
             counts = session.criterion.counts.cpu().numpy()
             writer.save_soft_labels(epoch, _matrix(session), counts)
             writer.append_history(record)
             _save_state(writer, session, epoch)
             writer.update()
-            observer.epoch_done(record)
-        stop.check()
-        _evaluate(session, writer)
-    observer.finished(writer.info.summary)
+        observer.epoch_done(record)
+    stop.check()
 
 
 def _one_epoch(
     session: Session, epoch: int, observer: Observer, stop: StopSignals
 ) -> dict[str, Any]:
     """Train one epoch and validate; returns its record for the history."""
-    batches = session.batches["train"]
+    config, batches = session.config, session.batches["train"]
     batches.set_epoch(epoch)
-    # Dropout and stochastic depth draw from the global stream.
-    torch.manual_seed(derive_seed(session.config.seed, "network", epoch))
+    # Dropout, stochastic depth and mixup draw from the global stream.
+    rank = session.fabric.global_rank
+    torch.manual_seed(derive_seed(config.seed, "network", epoch) + rank)
     lr = session.schedule.get_last_lr()[0]
+    period = max(1, round(config.update_period * len(batches)))
+    steps = count((epoch - 1) * len(batches) + 1)
 
-    def step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def step(batch: Batch) -> tuple[Tensor, Tensor]:
         stop.check()
-        return session.train_step(images, labels)
+        result = session.train_step(batch)
+        if next(steps) % period == 0:
+            session.criterion.step_epoch()
+        return result
 
     def progress(metrics: EpochMetrics) -> None:
         observer.progressed(epoch, metrics, batches.n_samples)
 
     session.model.train()
     session.criterion.train()
-    trained = run_epoch(batches, step, progress)
+    trained = run_epoch(batches, step, session.fabric, progress)
     if not math.isfinite(trained.loss):
         raise TrainingError(
             f"The training loss became {trained.loss} in epoch {epoch}. The last good epoch is "
-            f"kept; try a lower --lr than {session.config.lr:g}."
+            f"kept; try a lower --lr than {config.lr:g}."
         )
-    session.criterion.step_epoch()
-    _, validated = predict(session.model, session.batches["val"], F.cross_entropy)
+    validated = predict(session.evaluated, session.batches["val"], session.fabric)
     summary = summarize_predictions(validated.logits, validated.labels)
-    return {
+    record = {
         "epoch": epoch,
         "lr": lr,
         "train_loss": trained.loss,
@@ -167,39 +201,56 @@ def _one_epoch(
         "seconds": round(trained.seconds, 3),
         "images_per_second": round(trained.images_per_second, 1),
     }
+    return record if trained.memorised is None else record | {"memorised": trained.memorised}
 
 
-def _evaluate(session: Session, writer: RunWriter) -> None:
+def _evaluate(session: Session, writer: RunWriter | None) -> dict[str, Any]:
     """Write predictions, test features, weights, thumbnails and the summary; finish the run."""
-    summary = {}
+    summary: dict[str, Any] = {}
     for split in ("val", "test"):
         on_test = split == "test"
-        _, found = predict(session.model, session.batches[split], F.cross_entropy, on_test)
+        found = predict(session.evaluated, session.batches[split], session.fabric, on_test)
         # The summary is made from what is stored, so that whoever recomputes it agrees.
         logits = found.logits.astype(np.float16)
-        writer.save_predictions(split, logits, found.labels)
         summary[split] = asdict(summarize_predictions(logits, found.labels))
-        if found.features is not None:
-            writer.save_features(split, found.features)
-    writer.save_weights({k: v.cpu().numpy() for k, v in session.network.state_dict().items()})
-    write_thumbnails(writer.path.parent, session.dataset.splits["test"])
-    writer.update(summary=summary)
-    writer.close("finished")
+        if writer is not None:
+            writer.save_predictions(split, logits, found.labels)
+            if found.features is not None:
+                writer.save_features(split, found.features)
+    if writer is not None:
+        weights = session.evaluated.state_dict()
+        writer.save_weights({k: v.cpu().numpy() for k, v in weights.items()})
+        write_thumbnails(writer.path.parent, session.dataset.splits["test"])
+        writer.update(summary=summary)
+        writer.close("finished")
+    return summary
 
 
 @contextmanager
-def _status_kept(writer: RunWriter) -> Iterator[None]:
+def _status_kept(writer: RunWriter | None, stop: StopSignals) -> Iterator[None]:
     """Leave the run `stopped` on Ctrl-C or SIGTERM and `failed`, with the cause, on an error."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        writer.close("stopped")
+        _close(writer, "stopped")
         raise
     except Exception as error:
+        if stop.received:  # another process of the group was stopped first, and hung up
+            _close(writer, "stopped")
+            stop.check()
         cause = str(error).splitlines()[0] if str(error) else ""
-        text = cause if isinstance(error, OLSError) else f"{type(error).__name__}: {cause}"
-        writer.close("failed", text)
+        _close(
+            writer,
+            "failed",
+            cause if isinstance(error, OLSError) else f"{type(error).__name__}: {cause}",
+        )
         raise
+
+
+def _close(writer: RunWriter | None, status: str, error: str | None = None) -> None:
+    if writer is not None:
+        with suppress(OSError):  # a full disk: what went wrong first is what the user must hear
+            writer.close(status, error)
 
 
 def _save_state(writer: RunWriter, session: Session, epoch: int) -> None:
