@@ -3,8 +3,9 @@
 Usage: python -m tests.crash_child ROOT CONFIG KILL…
 
 A KILL is `write:N`, at the N-th file that is being written (its content is on disk, its name not
-yet in place), or `time:SECONDS` after the child began. The last child runs to the end. Forking once
-torch is imported, but before it has started threads, saves importing it for every child.
+yet in place), or `time:SECONDS` after the child began. The last child runs to the end, unless an
+earlier one did. Forking once torch is imported, but before it has started threads, saves importing
+it for every child.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 from ols_core.config import TrainConfig
+from ols_core.runs import load_run
 from ols_core.training import resume, train
 
 
@@ -34,10 +36,10 @@ def _die_at_write(n: int) -> None:
 def _child(root: Path, config: TrainConfig, kill: str | None) -> None:
     if kill is not None and kill.startswith("write:"):
         _die_at_write(int(kill.removeprefix("write:")))
-    if (root / str(config.name) / "run.json").exists():
-        resume(str(config.name), root)
-    else:
+    if not (root / str(config.name) / "run.json").exists():
         train(config, root)
+    elif load_run(str(config.name), root).status != "finished":
+        resume(str(config.name), root)
 
 
 def main() -> None:
