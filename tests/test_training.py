@@ -188,3 +188,15 @@ def test_large_images_train_from_their_files(tmp_path):
     atlas = load_thumbnails(tmp_path / "runs", run.info.dataset.fingerprints["test"])
     assert atlas.indices.tolist() == list(range(12))
     assert np.asarray(atlas.tile(0)).mean() < 100 < np.asarray(atlas.tile(11)).mean()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_gpu_learns_the_digits(tmp_path, precision):
+    options = {"device": "cuda", "precision": precision, "ema": 0.9, "clip_grad_norm": 1.0}
+    config = TrainConfig(dataset="digits", epochs=6, name="gpu", **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path, StopAt(3))
+    run = resume("gpu", tmp_path)
+    assert run.info.environment["device"] == "cuda"
+    assert run.info.summary["test"]["accuracy"] > 0.9
