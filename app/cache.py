@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from ols_core.analysis import calibration, similarity
+from ols_core.analysis import calibration, similarity, soft_labels
 from ols_core.analysis.calibration import (
     BinScheme,
     PredictionSummary,
@@ -23,6 +23,7 @@ from ols_core.analysis.calibration import (
 )
 from ols_core.analysis.embedding import project, stratified_sample
 from ols_core.analysis.similarity import Hierarchy
+from ols_core.analysis.soft_labels import Convergence
 from ols_core.projections import load_projection
 from ols_core.runs import DEFAULT_ROOT, Run, RunScan, scan_runs
 from ols_core.thumbnails import Thumbnails, load_thumbnails
@@ -32,10 +33,12 @@ __all__ = [
     "Source",
     "TopLabels",
     "class_similarity",
+    "convergence",
     "hierarchy",
     "layout",
     "reliability",
     "root",
+    "row_history",
     "scaling",
     "scan",
     "signature",
@@ -141,6 +144,20 @@ def class_similarity(run: Run, source: Source, epoch: int) -> npt.NDArray[np.flo
         counts = similarity.confusion_matrix(top.prediction, top.labels, run.n_classes)
         return similarity.similarity_from_confusion(counts)
     return similarity.similarity_from_centroids(run.features(), run.labels(), run.n_classes)
+
+
+@_cached
+def convergence(run: Run) -> Convergence:
+    """How the run's soft labels settled, one matrix in memory at a time."""
+    matrices = (run.soft_labels(epoch) for epoch in run.soft_label_epochs)
+    counts = run.soft_label_counts()[: len(run.soft_label_epochs)]
+    return soft_labels.convergence(matrices, counts)
+
+
+@_cached
+def row_history(run: Run, target: int) -> npt.NDArray[np.float32]:
+    """Soft label of one class after every stored epoch, (T, K)."""
+    return np.stack([run.soft_labels(epoch)[target] for epoch in run.soft_label_epochs])
 
 
 @_cached

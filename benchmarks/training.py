@@ -136,7 +136,7 @@ def usual(config: TrainConfig, session: Session) -> Steps:
 def main() -> None:
     """Time the three and print images per second, ratios and goals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="folder:data/cifar100")
+    parser.add_argument("--dataset", default="folder:data/cifar100", help="of colour images")
     parser.add_argument("--model", default="resnet20")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=12, help="training steps a round")

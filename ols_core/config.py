@@ -82,7 +82,7 @@ class TrainConfig(BaseModel):
     0.5
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     dataset: Annotated[
         str,
@@ -277,6 +277,9 @@ def load_config(path: str | Path) -> dict[str, Any]:
         raise ArgumentError(f"--config {path}: cannot be read as {path.suffix}: {error}") from None
     if not isinstance(options, dict):
         raise ArgumentError(f"--config {path}: expected a table of options at the top level.")
-    if "schema_version" in options:
-        options = {k: v for k, v in options.get("config", {}).items() if k != "name"}
-    return options
+    if "schema_version" not in options:
+        return options
+    recorded = options.get("config")
+    if not isinstance(recorded, dict) or not recorded:
+        raise ArgumentError(f"--config {path}: this run has recorded no configuration.")
+    return {name: value for name, value in recorded.items() if name != "name"}

@@ -69,7 +69,9 @@ class RunWriter:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         temporary.mkdir(parents=True)
         try:
-            writer = cls(temporary, info)._begin()
+            writer = cls(temporary, info)
+            writer._acquire()
+            writer._mark_running()
             temporary.rename(path)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -88,15 +90,22 @@ class RunWriter:
         Raises
         ------
         RunError
-            If another process writes it now; the message names its pid and host.
+            If another process writes it now; the message names its pid and host. If one has
+            finished it since `run` was read.
         """
-        writer = cls(run.path, run.info)._begin()
-        for leftover in run.path.rglob(".*.tmp"):
+        writer = cls(run.path, run.info)
+        writer._acquire()
+        writer.info = load_run(run.id, run.path.parent).info
+        if writer.info.status == "finished" != run.info.status:
+            writer._lock.release()
+            raise RunError(f"Run {run.id} is finished; there is nothing to go on with.")
+        writer._mark_running()
+        for leftover in (*run.path.rglob(".*.tmp"), *run.path.glob("resume/cause-of-rank-*")):
             leftover.unlink()
         return writer
 
-    def _begin(self) -> RunWriter:
-        """Lock the run and set its status to `running`, in the name of this process.
+    def _acquire(self) -> None:
+        """Lock the run.
 
         The operating system gives up the lock of a process that dies, so a dead owner's lock is
         taken over.
@@ -109,9 +118,11 @@ class RunWriter:
                 f"Run {self.path.name} is being written by process {owner.get('pid', '?')} on "
                 f"{owner.get('host', '?')}; stop that first."
             ) from None
+
+    def _mark_running(self) -> None:
+        """Set the status to `running`, in the name of this process."""
         process = {"pid": os.getpid(), "host": platform.node()}
         self.update(status="running", error=None, process=process)
-        return self
 
     def close(self, status: str, error: str | None = None) -> None:
         """Set the final status and unlock; `error` is the one-line cause of a failure."""

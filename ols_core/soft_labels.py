@@ -300,8 +300,27 @@ class ObservedSoftLabels(nn.Module):
             sums, tallies = self._pooled()
             if self._has_samples(tallies):
                 self._replace(sums, tallies[: self.n_classes])
-                self._sums.zero_()
-                self.tallies.zero_()
+                self.discard()
+
+    def gather(self) -> None:
+        """Move what all ranks have counted in the open epoch to rank 0; all of them must call it.
+
+        A checkpoint that rank 0 writes afterwards is complete. Whoever loads it calls `discard` on
+        the other ranks.
+        """
+        with torch.inference_mode(False), torch.no_grad():
+            sums, tallies = self._pooled()
+            if dist.is_available() and dist.is_initialized():
+                self.discard()
+                if dist.get_rank() == 0:
+                    self.sums.copy_(sums)
+                    self.tallies.copy_(tallies)
+
+    def discard(self) -> None:
+        """Forget what was counted in the open epoch."""
+        with torch.inference_mode(False), torch.no_grad():
+            self._sums.zero_()
+            self.tallies.zero_()
 
     def _has_samples(self, tallies: Tensor) -> bool:
         """Tell whether there is anything to close an epoch with, and refuse a bad label."""

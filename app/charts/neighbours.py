@@ -1,14 +1,16 @@
-"""Bars of what one class resembles, in several runs."""
+"""What one class resembles: bars for several runs, lines over the epochs of one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 from app.charts.theme import color, empty, style
 
-__all__ = ["neighbour_bars"]
+__all__ = ["neighbour_bars", "neighbour_lines"]
 
 
 def neighbour_bars(
@@ -43,3 +45,38 @@ def neighbour_bars(
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
     style(figure, title, height, barmode="group", legend=legend, bargap=0.25)
     return figure.update_layout(margin={"t": 130})
+
+
+def neighbour_lines(
+    epochs: Sequence[int],
+    rows: npt.NDArray[np.floating],
+    classes: Sequence[str],
+    title: str,
+    height: int,
+) -> go.Figure:
+    """Mass that a class's soft label gives to other classes, epoch by epoch.
+
+    Parameters
+    ----------
+    epochs : sequence of int, length T
+    rows : ndarray of shape (T, n)
+        Mass of each of `classes`.
+    classes : sequence of str, length n
+    title : str
+    height : int
+        In pixels.
+    """
+    figure = go.Figure()
+    for position, name in enumerate(classes):
+        figure.add_scatter(
+            x=list(epochs),
+            y=rows[:, position],
+            name=name,
+            mode="lines" if len(epochs) > 1 else "markers",
+            line={"color": color(position), "width": 2},
+            hovertemplate=f"{name}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+        )
+    figure.update_xaxes(title="epoch")
+    figure.update_yaxes(title="mass", rangemode="tozero")
+    legend = {"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}
+    return style(figure, title, height, legend=legend)

@@ -6,7 +6,16 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-__all__ = ["GREY", "RUN_COLORS", "SEQUENTIAL", "color", "empty", "style"]
+__all__ = [
+    "DIVERGING",
+    "GREY",
+    "RUN_COLORS",
+    "SEQUENTIAL",
+    "color",
+    "empty",
+    "style",
+    "translucent",
+]
 
 # Okabe and Ito (2008): distinguishable under the common colour-vision deficiencies, and on white
 # as on dark backgrounds.
@@ -14,11 +23,25 @@ RUN_COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 GREY = "#9AA0A6"
 # Perceptually uniform and readable without red-green vision (Nuñez et al. 2018).
 SEQUENTIAL = "cividis"
+# Blue and orange stay apart under every colour-vision deficiency; their lightness is the same.
+DIVERGING = (
+    (0.0, "#00429D"),
+    (0.25, "#73A2C6"),
+    (0.5, "#F5F5F5"),
+    (0.75, "#E79A54"),
+    (1.0, "#93480A"),
+)
 
 
 def color(position: int) -> str:
     """Colour of the run at this position among the chosen ones."""
     return RUN_COLORS[position % len(RUN_COLORS)]
+
+
+def translucent(position: int) -> str:
+    """Return the same colour for a band behind a line."""
+    red, green, blue = (int(color(position)[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.15)"
 
 
 def style(figure: go.Figure, title: str, height: int, **layout: Any) -> go.Figure:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
+import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
-from app import state
+from app import cache, state
+from ols_core.analysis.similarity import OrderKind, class_order
 from ols_core.runs import Run
 
-__all__ = ["pick_run", "runs_with", "same_classes"]
+__all__ = ["class_orders", "pick_order", "pick_run", "runs_with", "same_classes"]
+
+_ORDER_NAMES = {
+    "given": "as given",
+    "alphabetical": "alphabetical",
+    "superclass": "by superclass",
+    "clustered": "clustered",
+    "entropy": "by entropy",
+}
 
 
 def runs_with(part: str, what: str, remedy: str) -> list[Run]:
@@ -59,3 +71,33 @@ def pick_run(runs: Sequence[Run], prefer: str | None = None) -> Run:
         "Run", list(by_id), default=first, required=True, **state.in_url("run")
     )
     return by_id[picked]
+
+
+def pick_order(run: Run) -> OrderKind:
+    """Let the user pick the order of the classes; by superclass at first, where known."""
+    superclasses = run.info.dataset.superclasses
+    kinds = [k for k in get_args(OrderKind) if k != "superclass" or superclasses]
+    order: OrderKind = st.selectbox(
+        "Order of classes",
+        kinds,
+        index=kinds.index("superclass" if superclasses else "given"),
+        format_func=_ORDER_NAMES.__getitem__,
+        width=220,
+        **state.in_url("order"),
+    )
+    return order
+
+
+def class_orders(run: Run, kind: OrderKind) -> npt.NDArray[np.int64]:
+    """Order of the classes: that of the last epoch, so that what moves over epochs is real."""
+    last = run.soft_label_epochs[-1]
+    if kind == "clustered":
+        return cache.hierarchy(run, "soft labels", last).order
+    dataset = run.info.dataset
+    return class_order(
+        kind,
+        run.n_classes,
+        names=dataset.class_names,
+        superclasses=dataset.superclasses,
+        soft_labels=run.soft_labels(last),
+    )

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 import streamlit as st
 
 from app import cache, state
 from app.charts.matrix import heatmap, make_axis
-from app.charts.neighbours import neighbour_bars
-from app.views.common import pick_run, runs_with, same_classes
-from ols_core.analysis.similarity import OrderKind, class_order
+from app.charts.neighbours import neighbour_bars, neighbour_lines
+from app.views import convergence, differences
+from app.views.common import class_orders, pick_order, pick_run, runs_with, same_classes
 from ols_core.analysis.soft_labels import hide_diagonal, row_entropy, strongest_neighbours
 from ols_core.runs import Run
 
-_ORDER_NAMES = {
-    "given": "as given",
-    "alphabetical": "alphabetical",
-    "superclass": "by superclass",
-    "clustered": "clustered",
-    "entropy": "by entropy",
-}
 _N_NEIGHBOURS = 8
 
 
 def page() -> None:
-    """Draw the matrix and, beside it, one class."""
+    """Draw the chosen section for the chosen runs."""
     st.title("Soft labels")
     remedy = "They are written after every epoch of a training."
     runs = same_classes(runs_with("soft_labels/counts.npy", "soft labels", remedy))
     if not runs:
         return
+    section = st.segmented_control(
+        "Show",
+        list(_SECTIONS),
+        default="Matrix",
+        required=True,
+        label_visibility="collapsed",
+        **state.in_url("show"),
+    )
+    _SECTIONS[section](runs)
+
+
+def _explore(runs: Sequence[Run]) -> None:
+    """Draw one matrix and, beside it, one class."""
     run = pick_run(runs, prefer="ols")
     epoch = _pick_epoch(run)
     st.caption(_what_it_is(run))
@@ -70,13 +74,13 @@ def _pick_epoch(run: Run) -> int:
 
 def _matrix(run: Run, epoch: int) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        order = _pick_order(run)
+        order = pick_order(run)
         log = st.toggle("Logarithmic colours", value=True, **state.in_url("log"))
         diagonal = st.toggle("Show the diagonal", **state.in_url("diagonal"))
     # Colours span the last epoch's values at every epoch, so that what changes colour is real.
     matrix, last = (run.soft_labels(e) for e in (epoch, run.soft_label_epochs[-1]))
     shown, scale_of = (m if diagonal else hide_diagonal(m) for m in (matrix, last))
-    permutation = _order(run, order)
+    permutation = class_orders(run, order)
     dataset = run.info.dataset
     superclasses = dataset.superclasses if order == "superclass" else None
     figure = heatmap(
@@ -93,35 +97,6 @@ def _matrix(run: Run, epoch: int) -> None:
         height=700,
     )
     st.plotly_chart(figure, key="soft_label_matrix", alt="Soft-label matrix")
-
-
-def _pick_order(run: Run) -> OrderKind:
-    superclasses = run.info.dataset.superclasses
-    kinds = [k for k in get_args(OrderKind) if k != "superclass" or superclasses]
-    order: OrderKind = st.selectbox(
-        "Order of classes",
-        kinds,
-        index=kinds.index("superclass" if superclasses else "given"),
-        format_func=_ORDER_NAMES.__getitem__,
-        width=220,
-        **state.in_url("order"),
-    )
-    return order
-
-
-def _order(run: Run, kind: OrderKind) -> npt.NDArray[np.int64]:
-    """Order of the classes: that of the last epoch, so that what moves over epochs is real."""
-    last = run.soft_label_epochs[-1]
-    if kind == "clustered":
-        return cache.hierarchy(run, "soft labels", last).order
-    dataset = run.info.dataset
-    return class_order(
-        kind,
-        run.n_classes,
-        names=dataset.class_names,
-        superclasses=dataset.superclasses,
-        soft_labels=run.soft_labels(last),
-    )
 
 
 def _one_class(runs: Sequence[Run], run: Run, epoch: int) -> None:
@@ -143,6 +118,14 @@ def _one_class(runs: Sequence[Run], run: Run, epoch: int) -> None:
         masses, [names[i] for i in others], f"What “{name}” resembles", height=430
     )
     st.plotly_chart(figure, key="class_neighbours", alt=f"Classes that {name} resembles")
+    figure = neighbour_lines(
+        run.soft_label_epochs,
+        cache.row_history(run, target)[:, others[:6]],
+        [names[i] for i in others[:6]],
+        f"… over the epochs of {run.id}",
+        height=360,
+    )
+    st.plotly_chart(figure, key="class_history", alt=f"Soft label of {name} over the epochs")
     _examples(run, [target, *others[:3]])
 
 
@@ -169,5 +152,7 @@ def _examples(run: Run, classes: Sequence[int]) -> None:
         sheet = atlas.montage(np.flatnonzero(labels == index)[:8], columns=8)
         st.image(sheet, caption=f"{names[index]}, test images", width="stretch")
 
+
+_SECTIONS = {"Matrix": _explore, "Differences": differences.draw, "Convergence": convergence.draw}
 
 page()

@@ -1,4 +1,4 @@
-"""Which classes a model takes for one another: similarity from four sources, orders, agreement.
+"""Which classes a model takes for one another: similarity from four sources, orders, maps, tests.
 
 A similarity has shape (n_classes, n_classes), is symmetric and has NaN on the diagonal, which says
 nothing about two classes. Higher is more alike; NaN elsewhere is a pair of which nothing is known.
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ols_core.analysis._agreement import Mantel, agreement_matrix, mantel_test, rank_agreement
 from ols_core.analysis._arrays import FloatArray, IntArray, as_matrix, as_square, first_true
+from ols_core.analysis._class_map import ClassMap, class_map
 from ols_core.analysis._clustering import (
     Hierarchy,
     check_similarity,
@@ -21,18 +23,31 @@ from ols_core.analysis._clustering import (
     superclass_agreement,
 )
 from ols_core.analysis._order import OrderKind, class_order
+from ols_core.analysis._taxonomy import (
+    SuperclassRecovery,
+    TaxonomyAgreement,
+    superclass_recovery,
+    taxonomy_agreement,
+)
 from ols_core.analysis.soft_labels import check_soft_labels
 from ols_core.checks import check_integer, check_labels, invalid
 
 __all__ = [
+    "ClassMap",
     "ClassPair",
     "Hierarchy",
+    "Mantel",
     "OrderKind",
+    "SuperclassRecovery",
+    "TaxonomyAgreement",
+    "agreement_matrix",
     "class_hierarchy",
+    "class_map",
     "class_order",
     "confusion_matrix",
     "cut_clusters",
     "distance_from_similarity",
+    "mantel_test",
     "rank_agreement",
     "similar_pairs",
     "similarity_from_centroids",
@@ -40,6 +55,8 @@ __all__ = [
     "similarity_from_confusion",
     "similarity_from_soft_labels",
     "superclass_agreement",
+    "superclass_recovery",
+    "taxonomy_agreement",
 ]
 
 
@@ -267,48 +284,6 @@ def similar_pairs(similarity: npt.ArrayLike, n: int = 10) -> tuple[ClassPair, ..
     return tuple(ClassPair(int(first[b]), int(second[b]), float(values[b])) for b in best)
 
 
-def rank_agreement(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Spearman correlation of two similarities over the pairs of different classes.
-
-    Parameters
-    ----------
-    first, second : array-like of shape (n_classes, n_classes)
-        Symmetric similarities of the same classes; pairs that are NaN in either are left out.
-
-    Returns
-    -------
-    float
-        In [-1, 1]; NaN with fewer than two pairs, or when one side is constant.
-
-    Raises
-    ------
-    ArgumentError
-        If a matrix is no similarity or the shapes differ.
-
-    Notes
-    -----
-    Only ranks are compared, so sources of different scales can be set against each other. Ties
-    share the mean of their ranks.
-
-    Examples
-    --------
-    >>> soft = [[0, 0.1, 0.4], [0.1, 0, 0.2], [0.4, 0.2, 0]]
-    >>> cosine = [[0, -0.5, 0.9], [-0.5, 0, 0.0], [0.9, 0.0, 0]]
-    >>> round(rank_agreement(soft, cosine), 6)
-    1.0
-    """
-    left = check_similarity("first", first)
-    right = check_similarity("second", second)
-    if left.shape != right.shape:
-        raise invalid("second", f"of shape {left.shape}, like first", right.shape)
-    upper = np.triu_indices(len(left), 1)
-    a, b = left[upper], right[upper]
-    known = ~(np.isnan(a) | np.isnan(b))
-    rank_a, rank_b = _centred_ranks(a[known]), _centred_ranks(b[known])
-    scale = float(np.sqrt((rank_a @ rank_a) * (rank_b @ rank_b)))
-    return float(np.clip(rank_a @ rank_b / scale, -1.0, 1.0)) if scale > 0 else float("nan")
-
-
 def _symmetrised(matrix: FloatArray) -> npt.NDArray[np.float64]:
     wide = matrix.astype(np.float64)
     result = (wide + wide.T) / 2
@@ -337,10 +312,3 @@ def _finite_rows(name: str, values: npt.ArrayLike) -> FloatArray:
     if row is not None:
         raise invalid(f"{name}[{row}]", "finite", array[row].tolist())
     return array
-
-
-def _centred_ranks(values: FloatArray) -> npt.NDArray[np.float64]:
-    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
-    # ties share the mean of the places that they take up
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[index]
-    return ranks - ranks.mean() if ranks.size else ranks

@@ -1,4 +1,4 @@
-"""What a soft-label matrix says about its classes, and how it settles over the epochs.
+"""What a soft-label matrix says about its classes, how two differ, and how one settles.
 
 A soft-label matrix ``S`` has shape (n_classes, n_classes); row ``y`` is the distribution that
 target class ``y`` is taught, so rows sum to 1 (Zhang et al. 2021, "Delving Deep into Label
@@ -7,32 +7,39 @@ Smoothing", arXiv 2011.12562, where the columns play this part).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ols_core.analysis._arrays import BoolArray, FloatArray, IntArray, as_square, check_rows
+from ols_core.analysis._arrays import FloatArray, as_square
+from ols_core.analysis._convergence import (
+    QUANTILE_LEVELS,
+    Convergence,
+    convergence,
+    settled_epoch,
+)
+from ols_core.analysis._differences import Change, largest_changes, row_change, uniform_reference
+from ols_core.analysis._rows import check_soft_labels, entropy
 from ols_core.checks import check_integer, check_range, invalid
 
 __all__ = [
     "QUANTILE_LEVELS",
+    "Change",
     "Convergence",
     "Neighbour",
     "check_soft_labels",
     "convergence",
     "effective_target",
     "hide_diagonal",
+    "largest_changes",
     "row_change",
     "row_entropy",
+    "settled_epoch",
     "strongest_neighbours",
     "target_mass",
+    "uniform_reference",
 ]
-
-QUANTILE_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""Levels of the quantiles in `Convergence`, ascending around the median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,58 +55,6 @@ class Neighbour:
 
     class_index: int
     mass: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Convergence:
-    """How a sequence of soft-label matrices settles; entry ``t`` is the matrix after epoch ``t``.
-
-    Attributes
-    ----------
-    n_rows : ndarray of shape (n_epochs,), int64
-        Rows that the entropy and mass of an epoch describe.
-    mean_change : ndarray of shape (n_epochs,)
-        Mean total variation from the epoch before, in [0, 1]; NaN for the first matrix, and where
-        no row was observed in both epochs.
-    entropy : ndarray of shape (n_epochs, len(QUANTILE_LEVELS))
-        Quantiles over rows of the entropy in nats, in [0, ln n_classes]; NaN without a row.
-    target_mass : ndarray of shape (n_epochs, len(QUANTILE_LEVELS))
-        Quantiles over rows of the mass on the target class, in [0, 1]; NaN without a row.
-    """
-
-    n_rows: IntArray
-    mean_change: npt.NDArray[np.float64]
-    entropy: npt.NDArray[np.float64]
-    target_mass: npt.NDArray[np.float64]
-
-
-def check_soft_labels(soft_labels: npt.ArrayLike, name: str = "soft_labels") -> FloatArray:
-    """Return a soft-label matrix of at least float32 after checking that it is one.
-
-    Parameters
-    ----------
-    soft_labels : array-like of shape (n_classes, n_classes)
-        At least two classes.
-    name : str
-        What the matrix is called in the message.
-
-    Raises
-    ------
-    ArgumentError
-        If the matrix is not square, or a row holds NaN or a negative entry or does not sum to 1
-        within 1e-3, which is what storage as float16 needs; the message names the row.
-
-    Examples
-    --------
-    >>> check_soft_labels([[0.9, 0.2], [0.5, 0.5]])
-    Traceback (most recent call last):
-        ...
-    ols_core.errors.ArgumentError: soft_labels[0] must be finite and non-negative with a sum of 1 \
-(within 0.001), got a sum of 1.1. Divide each row by its sum.
-    """
-    matrix = as_square(name, soft_labels)
-    check_rows(name, matrix, "Divide each row by its sum.")
-    return matrix
 
 
 def effective_target(soft_labels: npt.ArrayLike, alpha: float) -> FloatArray:
@@ -160,7 +115,7 @@ def row_entropy(soft_labels: npt.ArrayLike) -> npt.NDArray[np.float64]:
     >>> row_entropy([[1.0, 0.0], [0.5, 0.5]]).round(4).tolist()
     [0.0, 0.6931]
     """
-    return _entropy(check_soft_labels(soft_labels))
+    return entropy(check_soft_labels(soft_labels))
 
 
 def target_mass(soft_labels: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -251,123 +206,3 @@ def strongest_neighbours(
     order = np.argsort(-matrix[target], kind="stable")
     order = order[order != target][:n]
     return tuple(Neighbour(int(index), float(matrix[target, index])) for index in order)
-
-
-def row_change(before: npt.ArrayLike, after: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Total variation of each row between two matrices: half of the summed absolute difference.
-
-    Parameters
-    ----------
-    before, after : array-like of shape (n_classes, n_classes)
-        Soft-label matrices of the same classes.
-
-    Returns
-    -------
-    ndarray of shape (n_classes,)
-        Mass that moved, in [0, 1].
-
-    Raises
-    ------
-    ArgumentError
-        If a matrix is no soft-label matrix or the shapes differ.
-
-    Examples
-    --------
-    >>> row_change([[1.0, 0.0], [0.5, 0.5]], [[0.75, 0.25], [0.5, 0.5]]).tolist()
-    [0.25, 0.0]
-    """
-    first = check_soft_labels(before, "before")
-    second = check_soft_labels(after, "after")
-    if first.shape != second.shape:
-        raise invalid("after", f"of shape {first.shape}, like before", second.shape)
-    return _total_variation(first, second)
-
-
-def convergence(
-    matrices: Iterable[npt.ArrayLike], counts: npt.NDArray[np.integer] | None = None
-) -> Convergence:
-    """Follow entropy, target mass and change through a sequence of soft-label matrices.
-
-    Parameters
-    ----------
-    matrices : iterable of array-like of shape (n_classes, n_classes)
-        In the order of the epochs; a stack, or a generator that reads one matrix at a time.
-    counts : ndarray of shape (n_epochs, n_classes), optional
-        Correct samples behind each row. A row of count 0 is a fallback and nothing that was
-        observed: it is left out of the epoch's statistics. Without counts all rows are used.
-
-    Returns
-    -------
-    Convergence
-
-    Raises
-    ------
-    ArgumentError
-        If there is no matrix, one is no soft-label matrix, or shapes do not fit; the message names
-        the epoch.
-
-    Examples
-    --------
-    >>> uniform, learned = np.full((2, 2), 0.5), np.eye(2)
-    >>> settled = convergence([uniform, learned, learned], np.array([[4, 4], [4, 4], [4, 0]]))
-    >>> settled.mean_change.tolist(), settled.n_rows.tolist()
-    ([nan, 0.5, 0.0], [2, 2, 1])
-    """
-    rows: list[int] = []
-    change: list[float] = []
-    entropy: list[npt.NDArray[np.float64]] = []
-    mass: list[npt.NDArray[np.float64]] = []
-    previous: tuple[FloatArray, BoolArray] | None = None
-    for epoch, item in enumerate(matrices):
-        matrix = check_soft_labels(item, f"matrices[{epoch}]")
-        seen = _seen(counts, epoch, len(matrix))
-        rows.append(int(np.count_nonzero(seen)))
-        entropy.append(_quantiles(_entropy(matrix)[seen]))
-        mass.append(_quantiles(matrix.diagonal()[seen]))
-        change.append(math.nan if previous is None else _mean_change(*previous, matrix, seen))
-        previous = (matrix, seen)
-    if not rows:
-        raise invalid("matrices", "at least one matrix", "none")
-    if counts is not None and len(rows) != len(counts):
-        raise invalid("counts", f"of {len(rows)} epochs, one for each matrix", len(counts))
-    return Convergence(np.array(rows), np.array(change), np.array(entropy), np.array(mass))
-
-
-def _seen(counts: npt.NDArray[np.integer] | None, epoch: int, n_classes: int) -> BoolArray:
-    """Mark the rows of one epoch that stand on at least one sample."""
-    if counts is None:
-        return np.ones(n_classes, dtype=np.bool_)
-    if epoch >= len(counts):
-        raise invalid("counts", "as many epochs as matrices", f"{len(counts)} epochs")
-    row = np.asarray(counts[epoch])
-    if row.shape != (n_classes,):
-        raise invalid(f"counts[{epoch}]", f"of shape ({n_classes},)", row.shape)
-    return np.asarray(row > 0, dtype=np.bool_)
-
-
-def _mean_change(
-    before: FloatArray, seen_before: BoolArray, after: FloatArray, seen_after: BoolArray
-) -> float:
-    """Mean total variation over the rows that were observed both times."""
-    if before.shape != after.shape:
-        raise invalid("matrices", f"all of shape {before.shape}", after.shape)
-    both = seen_before & seen_after
-    return float(_total_variation(before, after)[both].mean()) if both.any() else math.nan
-
-
-def _total_variation(first: FloatArray, second: FloatArray) -> npt.NDArray[np.float64]:
-    moved: npt.NDArray[np.float64] = np.abs(first - second).sum(axis=1, dtype=np.float64)
-    return moved / 2
-
-
-def _entropy(matrix: FloatArray) -> npt.NDArray[np.float64]:
-    # ln 1 = 0 in place of ln 0, so that a class without mass adds nothing
-    logarithm = np.log(np.where(matrix > 0, matrix, 1.0))
-    negative: npt.NDArray[np.float64] = np.einsum("yk,yk->y", matrix, logarithm, dtype=np.float64)
-    return np.maximum(-negative, 0.0)
-
-
-def _quantiles(values: FloatArray) -> npt.NDArray[np.float64]:
-    if values.size == 0:
-        return np.full(len(QUANTILE_LEVELS), np.nan)
-    return np.quantile(values.astype(np.float64), QUANTILE_LEVELS)

@@ -42,7 +42,7 @@ def config_options(verb: Callable[..., None]) -> Callable[..., None]:
 def _flag(name: str) -> inspect.Parameter:
     field = TrainConfig.model_fields[name]
     text = field.description or ""
-    if field.default not in (None, False, True, 0, (), {}):
+    if field.default is not None and field.annotation is not bool and field.default:
         text += f" Default: {field.default}."
     flag = f"--{name.replace('_', '-')}"
     if field.annotation is bool and field.default:

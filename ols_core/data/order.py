@@ -38,9 +38,9 @@ class BatchPlan:
     """Batches of one pass over `n_samples` images, dealt out to `world` processes.
 
     With `shuffle`, all ranks draw one order, cut it into batches, and rank r serves the rows
-    r, r + world, … of each: together they see what a single process sees. A last batch with fewer
-    images than processes is left out, since each must take part in every step; in a single
-    process nothing is ever left out.
+    r, r + world, … of each: together they see what a single process sees. A last batch that would
+    leave a process with fewer than two images joins the one before it: batch normalisation cannot
+    train on a single value, and each process must take part in every step.
 
     Without `shuffle`, rank r serves the r-th of `world` contiguous parts, as equal as can be (as
     `numpy.array_split` cuts): every image once. The number of batches may then differ by one.
@@ -97,7 +97,7 @@ class BatchPlan:
     def __len__(self) -> int:
         if self.shuffle:
             full, rest = divmod(self.n_samples, self.batch_size)
-            return full + (rest >= self.world)
+            return max(1, full + (rest >= 2 * self.world))
         return -(-self._n_contiguous // self.batch_size)
 
     @property
@@ -120,7 +120,8 @@ class BatchPlan:
         else:
             served = torch.tensor_split(torch.arange(self.n_samples), self.world)[self.rank]
             rows = slice(None)
-        for batch in torch.split(served, self.batch_size)[: len(self)]:
+        starts = [i * self.batch_size for i in range(len(self))]
+        for batch in torch.tensor_split(served, starts[1:]) if starts else ():
             n_all = len(batch) if self.shuffle else self.n_samples
             n_mine = len(batch[rows]) if self.shuffle else len(served)
             yield Part(batch, rows, n_mine * self.world / n_all)

@@ -72,7 +72,10 @@ def read_fashion_mnist(folder: Path, download: bool = False) -> Dataset:
     if download and _find_idx(source, "train-images-idx3-ubyte") is None:
         from torchvision.datasets import FashionMNIST
 
-        FashionMNIST(str(folder), download=True)
+        try:
+            FashionMNIST(str(folder), download=True)
+        except (RuntimeError, OSError) as error:
+            raise _not_downloaded("fashion-mnist", error) from None
         source = raw
     splits = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
@@ -82,6 +85,14 @@ def read_fashion_mnist(folder: Path, download: bool = False) -> Dataset:
             raise DataError(f"{source}: {len(pixels)} {split} images but {len(labels)} labels.")
         splits[split] = ImageSet(labels.astype(np.int64), pixels[..., None])
     return Dataset("fashion-mnist", FASHION_CLASSES, splits, (28, 28, 1), "crop-flip")
+
+
+def _not_downloaded(name: str, error: Exception) -> DataError:
+    cause = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    return DataError(
+        f"{name} could not be downloaded: {cause}. Check the connection, or fetch it elsewhere and "
+        "name its folder with --data-dir."
+    )
 
 
 def read_cifar(name: str, folder: Path, download: bool = False) -> Dataset:
@@ -108,7 +119,9 @@ def read_cifar(name: str, folder: Path, download: bool = False) -> Dataset:
             "train": reader(str(folder), train=True, download=download),
             "test": reader(str(folder), train=False, download=download),
         }
-    except RuntimeError:
+    except (RuntimeError, OSError) as error:
+        if download:
+            raise _not_downloaded(name, error) from None
         raise DataError(
             f"{name} is not in {folder}. Fetch it with --download, or name the folder that holds "
             f"{reader.base_folder}/ with --data-dir; images in folders by class are read with "

@@ -27,6 +27,7 @@ Step = Callable[[Batch], tuple[Tensor, Tensor]]
 Progress = Callable[["EpochMetrics"], None]
 
 _REPORT_SECONDS = 0.5
+FLOAT16_MAX = torch.finfo(torch.float16).max
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,9 @@ def predict(
     finally:
         model.train(was_training)
     return Predictions(
-        rows[0].numpy(), rows[1].numpy(), rows[2].half().numpy() if features else None
+        rows[0].numpy(),
+        rows[1].numpy(),
+        rows[2].clamp(-FLOAT16_MAX, FLOAT16_MAX).half().numpy() if features else None,
     )
 
 

@@ -66,13 +66,9 @@ class Session:
         images, target = batch.images, batch.labels
         if self.mixing is not None:
             images, target = self.mixing(images, target)
-        parts = list(
-            zip(
-                images.chunk(self.config.accumulate),
-                target.chunk(self.config.accumulate),
-                strict=True,
-            )
-        )
+        # Batch normalisation cannot train on a part of one image.
+        n_parts = max(1, min(self.config.accumulate, len(images) // 2))
+        parts = list(zip(images.chunk(n_parts), target.chunk(n_parts), strict=True))
         self.optimizer.zero_grad(set_to_none=True)
         losses, logits = zip(
             *(self._backward(*part, batch, last=part is parts[-1]) for part in parts), strict=True
@@ -101,11 +97,17 @@ class Session:
             self.fabric.backward(loss * batch.share)
         return loss.detach(), logits.detach()
 
+    def share_buffers(self) -> None:
+        """Give all processes rank 0's running statistics, those that are stored."""
+        for buffer in self.evaluated.buffers() if self.fabric.world_size > 1 else ():
+            torch.distributed.broadcast(buffer, 0)
+
     def state(self) -> dict[str, Any]:
-        """All that changes while training, for an exact resume.
+        """All that changes while training, for an exact resume; every process must ask for it.
 
         Random numbers are not among it: every epoch seeds its own (`ols_core.seeding`).
         """
+        self.criterion.observed.gather()
         return {
             "model": self.network.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -121,13 +123,17 @@ class Session:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.criterion.load_state_dict(state["criterion"])
+        if not self.fabric.is_global_zero:
+            self.criterion.observed.discard()
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
 
 
-def open_session(config: TrainConfig, download: bool = False) -> Session:
+def open_session(config: TrainConfig, download: bool = False, resumed: bool = False) -> Session:
     """Load the data, build the network and its optimizer, and put them on the device.
+
+    If it is to be `resumed`, the weights to start from are not needed any more.
 
     Raises
     ------
@@ -140,7 +146,8 @@ def open_session(config: TrainConfig, download: bool = False) -> Session:
     with fabric.rank_zero_first():
         dataset = load_dataset(config, download)
     criterion = _criterion(config, dataset.n_classes).to(fabric.device)
-    network, notices = _network(config, dataset)
+    network, notices = _network(config, dataset, resumed)
+    notices += _notices(config)
     batches = make_batches(
         config,
         dataset,
@@ -151,8 +158,6 @@ def open_session(config: TrainConfig, download: bool = False) -> Session:
     )
     optimizer = build_optimizer(network, config)
     schedule = build_schedule(optimizer, config, len(batches["train"]))
-    if config.compile:
-        notices.append("The network is compiled in its first steps, which takes about a minute.")
     compiled: Any = torch.compile(network) if config.compile else network
     model, fabric_optimizer = fabric.setup(compiled, optimizer)
     average = None
@@ -178,6 +183,9 @@ def open_session(config: TrainConfig, download: bool = False) -> Session:
 
 def _criterion(config: TrainConfig, n_classes: int) -> nn.Module:
     options: dict[str, Any] = {"alpha": config.alpha, "smoothing": config.smoothing}
+    fixed = {"n_classes", "reduction"} & config.loss_options.keys()
+    if fixed:
+        raise ArgumentError(f"loss_options: {', '.join(sorted(fixed))} cannot be chosen.")
     criterion = build_loss(config.method, n_classes, **options | config.loss_options)
     if isinstance(criterion, HardLabelLoss) and (config.mixup or config.cutmix):
         raise ArgumentError(
@@ -187,15 +195,45 @@ def _criterion(config: TrainConfig, n_classes: int) -> nn.Module:
     return criterion
 
 
-def _network(config: TrainConfig, dataset: Dataset) -> tuple[nn.Module, list[str]]:
+def _network(config: TrainConfig, dataset: Dataset, resumed: bool) -> tuple[nn.Module, list[str]]:
     torch.manual_seed(derive_seed(config.seed, "weights"))
-    network = build_model(
-        config.model, dataset.n_classes, dataset.image_shape[2], config.pretrained
-    )
-    notices = load_weights(network, config.weights) if config.weights else []
+    height, width, channels = dataset.image_shape
+    pretrained = config.pretrained and not resumed
+    network = build_model(config.model, dataset.n_classes, channels, pretrained)
+    _check_size(network, config.model, (channels, height, width))
+    notices = load_weights(network, config.weights) if config.weights and not resumed else []
     if config.freeze:
         freeze_backbone(network)
     return network.to(memory_format=torch.channels_last), notices
+
+
+def _check_size(network: nn.Module, name: str, shape: tuple[int, int, int]) -> None:
+    """Refuse images that the architecture cannot take, before anything is written."""
+    network.eval()
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(2, *shape))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        cause = str(error).splitlines()[0]
+        raise ArgumentError(
+            f"model {name} cannot take images of {shape[1]}×{shape[2]} pixels ({cause}). Resize "
+            "them with --image-size, or choose another --model."
+        ) from None
+    finally:
+        network.train()
+
+
+def _notices(config: TrainConfig) -> list[str]:
+    """Sentences about consequences that a user may not expect."""
+    notices = []
+    if config.compile:
+        notices.append("The network is compiled in its first steps, which takes about a minute.")
+    if config.method == "ols" and (config.mixup or config.cutmix):
+        notices.append(
+            "Mixed images are in no single class, so that they do not enter the soft labels: with "
+            "mixup or CutMix in every batch, these stay close to uniform."
+        )
+    return notices
 
 
 def _mixing(config: TrainConfig, n_classes: int) -> Mixing | None:

@@ -33,7 +33,7 @@ from ols_core.runs import (
 )
 from ols_core.seeding import derive_seed
 from ols_core.thumbnails import write_thumbnails
-from ols_core.training.engine import EpochMetrics, predict, run_epoch
+from ols_core.training.engine import FLOAT16_MAX, EpochMetrics, predict, run_epoch
 from ols_core.training.observer import Observer
 from ols_core.training.session import Session, environment, open_session
 from ols_core.training.signals import StopSignals
@@ -94,14 +94,20 @@ def resume(run_id: str, root: str | Path = DEFAULT_ROOT, observer: Observer | No
         raise RunError(f"Run {run_id} cannot be resumed: it was {run.info.source}, not trained.")
     if run.status == "finished":
         raise RunError(f"Run {run_id} is finished; there is nothing to resume.")
-    session = open_session(TrainConfig.from_options(run.info.config))
+    resumed = run.has(str(_STATE))
+    session = open_session(TrainConfig.from_options(run.info.config), resumed=resumed)
     if _fingerprints(session) != run.info.dataset.fingerprints:
         raise RunError(f"Run {run_id} cannot be resumed: its data set is not the same any more.")
     writer = RunWriter.reopen(run) if session.fabric.is_global_zero else None
     epoch = 0
-    if run.has(str(_STATE)):
-        state = torch.load(run.path / _STATE, map_location="cpu", weights_only=True)
-        session.restore(state)
+    if resumed:
+        try:
+            state = torch.load(run.path / _STATE, map_location="cpu", weights_only=True)
+            session.restore(state)
+        except Exception as error:  # whatever a damaged file makes torch raise
+            cause = f"{_STATE} cannot be read: {_one_line(error)}"
+            _close(writer, "failed", cause)
+            raise RunError(f"Run {run_id} cannot be resumed: {cause}") from None
         epoch = state["epoch"]
     if writer is not None:
         writer.rewind(epoch)
@@ -114,8 +120,8 @@ def _run(session: Session, writer: RunWriter | None, epoch: int, observer: Obser
     Only the process of rank 0 has a writer, and only it talks to the observer.
     """
     path = cast(Path, session.fabric.broadcast(writer.path if writer is not None else None))
-    with StopSignals() as stop, _status_kept(writer, stop):
-        if writer is not None and epoch == 0:
+    with StopSignals() as stop, _status_kept(path, session.fabric.global_rank, writer, stop):
+        if epoch == 0:
             _begin(session, writer)
         talking = observer if observer is not None and writer is not None else Observer()
         facts = {
@@ -131,12 +137,14 @@ def _run(session: Session, writer: RunWriter | None, epoch: int, observer: Obser
     return load_run(path.name, path.parent)
 
 
-def _begin(session: Session, writer: RunWriter) -> None:
+def _begin(session: Session, writer: RunWriter | None) -> None:
     """Write what is known before the first epoch."""
     train_images = session.dataset.splits["train"]
-    if train_images.true_labels is not None:
-        writer.save_label_noise(train_images.labels, train_images.true_labels)
-    writer.save_soft_labels(0, _matrix(session), np.zeros(session.dataset.n_classes, np.int64))
+    if writer is not None:
+        if train_images.true_labels is not None:
+            writer.save_label_noise(train_images.labels, train_images.true_labels)
+        none = np.zeros(session.dataset.n_classes, np.int64)
+        writer.save_soft_labels(0, _matrix(session), none)
     _save_state(writer, session, epoch=0)
 
 
@@ -150,7 +158,8 @@ def _fit(
             counts = session.criterion.counts.cpu().numpy()
             writer.save_soft_labels(epoch, _matrix(session), counts)
             writer.append_history(record)
-            _save_state(writer, session, epoch)
+        _save_state(writer, session, epoch)
+        if writer is not None:
             writer.update()
         observer.epoch_done(record)
     stop.check()
@@ -166,13 +175,12 @@ def _one_epoch(
     rank = session.fabric.global_rank
     torch.manual_seed(derive_seed(config.seed, "network", epoch) + rank)
     lr = session.schedule.get_last_lr()[0]
-    period = max(1, round(config.update_period * len(batches)))
-    steps = count((epoch - 1) * len(batches) + 1)
+    steps = count((epoch - 1) * len(batches))
 
     def step(batch: Batch) -> tuple[Tensor, Tensor]:
         stop.check()
         result = session.train_step(batch)
-        if next(steps) % period == 0:
+        if _closes_period(next(steps), config.update_period * len(batches)):
             session.criterion.step_epoch()
         return result
 
@@ -182,12 +190,14 @@ def _one_epoch(
     session.model.train()
     session.criterion.train()
     trained = run_epoch(batches, step, session.fabric, progress)
-    if not math.isfinite(trained.loss):
-        raise TrainingError(
-            f"The training loss became {trained.loss} in epoch {epoch}. The last good epoch is "
-            f"kept; try a lower --lr than {config.lr:g}."
-        )
+    session.share_buffers()
     validated = predict(session.evaluated, session.batches["val"], session.fabric)
+    if not (math.isfinite(trained.loss) and np.isfinite(validated.logits).all()):
+        what = "logits of the validation images" if math.isfinite(trained.loss) else "training loss"
+        raise TrainingError(
+            f"The {what} became infinite or NaN in epoch {epoch}. The last good epoch is kept; "
+            f"try a lower --lr than {config.lr:g}."
+        )
     summary = summarize_predictions(validated.logits, validated.labels)
     record = {
         "epoch": epoch,
@@ -204,6 +214,18 @@ def _one_epoch(
     return record if trained.memorised is None else record | {"memorised": trained.memorised}
 
 
+def _closes_period(step: int, period: float) -> bool:
+    """Whether a period of so many steps ends with this one, counted from 0.
+
+    Examples
+    --------
+    >>> [step for step in range(9) if _closes_period(step, 2.5)]
+    [2, 4, 7]
+    """
+    tolerance = 1e-9  # a period such as 3 * 0.1 is not quite what it says
+    return math.floor((step + 1) / period + tolerance) > math.floor(step / period + tolerance)
+
+
 def _evaluate(session: Session, writer: RunWriter | None) -> dict[str, Any]:
     """Write predictions, test features, weights, thumbnails and the summary; finish the run."""
     summary: dict[str, Any] = {}
@@ -211,7 +233,8 @@ def _evaluate(session: Session, writer: RunWriter | None) -> dict[str, Any]:
         on_test = split == "test"
         found = predict(session.evaluated, session.batches[split], session.fabric, on_test)
         # The summary is made from what is stored, so that whoever recomputes it agrees.
-        logits = found.logits.astype(np.float16)
+        fits = np.abs(found.logits).max() <= FLOAT16_MAX
+        logits = found.logits.astype(np.float16) if fits else found.logits
         summary[split] = asdict(summarize_predictions(logits, found.labels))
         if writer is not None:
             writer.save_predictions(split, logits, found.labels)
@@ -227,24 +250,40 @@ def _evaluate(session: Session, writer: RunWriter | None) -> dict[str, Any]:
 
 
 @contextmanager
-def _status_kept(writer: RunWriter | None, stop: StopSignals) -> Iterator[None]:
-    """Leave the run `stopped` on Ctrl-C or SIGTERM and `failed`, with the cause, on an error."""
+def _status_kept(
+    path: Path, rank: int, writer: RunWriter | None, stop: StopSignals
+) -> Iterator[None]:
+    """Leave the run `stopped` on Ctrl-C or SIGTERM and `failed`, with the cause, on an error.
+
+    Of several processes only that of rank 0 writes the status. Another one that fails leaves its
+    cause in a file, before its launcher stops the rest.
+    """
+    causes = path / "resume"
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        _close(writer, "stopped")
+        _close_stopped(writer, causes)
         raise
     except Exception as error:
         if stop.received:  # another process of the group was stopped first, and hung up
-            _close(writer, "stopped")
+            _close_stopped(writer, causes)
             stop.check()
-        cause = str(error).splitlines()[0] if str(error) else ""
-        _close(
-            writer,
-            "failed",
-            cause if isinstance(error, OLSError) else f"{type(error).__name__}: {cause}",
-        )
+        if writer is None:
+            causes.mkdir(exist_ok=True)
+            (causes / f"cause-of-rank-{rank}").write_text(_one_line(error))
+        _close(writer, "failed", _one_line(error))
         raise
+
+
+def _close_stopped(writer: RunWriter | None, causes: Path) -> None:
+    """Mark as stopped, unless it was another process's failure that stopped this one."""
+    cause = next((file.read_text() for file in causes.glob("cause-of-rank-*")), None)
+    _close(writer, "stopped" if cause is None else "failed", cause)
+
+
+def _one_line(error: Exception) -> str:
+    cause = str(error).splitlines()[0] if str(error) else ""
+    return cause if isinstance(error, OLSError) else f"{type(error).__name__}: {cause}"
 
 
 def _close(writer: RunWriter | None, status: str, error: str | None = None) -> None:
@@ -253,9 +292,10 @@ def _close(writer: RunWriter | None, status: str, error: str | None = None) -> N
             writer.close(status, error)
 
 
-def _save_state(writer: RunWriter, session: Session, epoch: int) -> None:
+def _save_state(writer: RunWriter | None, session: Session, epoch: int) -> None:
     state = session.state() | {"epoch": epoch}
-    write_atomically(writer.path / _STATE, lambda file: torch.save(state, file))
+    if writer is not None:
+        write_atomically(writer.path / _STATE, lambda file: torch.save(state, file))
 
 
 def _matrix(session: Session) -> Any:

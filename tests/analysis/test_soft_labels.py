@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ols_core.analysis.soft_labels import (
     hide_diagonal,
     row_change,
     row_entropy,
+    settled_epoch,
     strongest_neighbours,
     target_mass,
 )
@@ -128,6 +130,7 @@ class TestConvergence:
         result = convergence(np.stack([np.full((2, 2), 0.5), np.eye(2), np.eye(2)]))
         np.testing.assert_array_equal(result.n_rows, [2, 2, 2])
         np.testing.assert_allclose(result.mean_change, [np.nan, 0.5, 0.0])
+        np.testing.assert_allclose(result.max_change, [np.nan, 0.5, 0.0])
         np.testing.assert_allclose(result.entropy[:, MEDIAN], [math.log(2), 0, 0])
         np.testing.assert_allclose(result.target_mass[:, MEDIAN], [0.5, 1, 1])
 
@@ -148,6 +151,7 @@ class TestConvergence:
         np.testing.assert_allclose(result.target_mass[1, MEDIAN], 0.75)
         # rows 0 and 2 were seen both times and moved by 0.5 and 0
         np.testing.assert_allclose(result.mean_change, [np.nan, np.nan, 0.25])
+        np.testing.assert_allclose(result.max_change, [np.nan, np.nan, 0.5])
 
     def test_refuses_an_empty_sequence(self):
         with pytest.raises(ArgumentError, match="at least one matrix"):
@@ -168,6 +172,65 @@ class TestConvergence:
     def test_refuses_counts_that_do_not_fit(self, shape, message):
         with pytest.raises(ArgumentError, match=message):
             convergence([S, S], np.ones(shape, dtype=np.int64))
+
+
+def course_of(*target_masses: float) -> list[np.ndarray]:
+    """Matrices of two classes: row 0 is as given, row 1 stays."""
+    return [np.array([[mass, 1 - mass], [0.5, 0.5]]) for mass in target_masses]
+
+
+class TestSettled:
+    # the row moves by 0.5, 0.25, 0.125, 0
+    COURSE = convergence(course_of(0.0, 0.5, 0.75, 0.875, 0.875))
+
+    @pytest.mark.parametrize(
+        ("threshold", "epoch"), [(0.0, 3), (0.125, 2), (0.2, 2), (0.25, 1), (0.5, 0), (1, 0)]
+    )
+    def test_is_the_last_epoch_that_a_row_moved_to(self, threshold, epoch):
+        assert settled_epoch(self.COURSE, threshold) == epoch
+
+    def test_one_row_that_moves_is_enough(self):
+        course = convergence(course_of(0.0, 0.5, 0.5, 1.0, 1.0))
+        assert settled_epoch(course, 0.3) == 3
+
+    def test_is_none_where_a_row_moves_to_the_end(self):
+        assert settled_epoch(convergence(course_of(0.0, 0.0, 0.5)), 0.25) is None
+
+    def test_is_none_where_nothing_was_measured(self):
+        assert settled_epoch(convergence(course_of(0.0)), 1.0) is None
+        course = convergence(course_of(0.0, 0.0), np.array([[1, 0], [0, 1]]))
+        assert settled_epoch(course, 1.0) is None
+
+    def test_leaves_out_rows_without_samples(self):
+        counts = np.array([[0, 0], [4, 4], [0, 4], [4, 4], [4, 4]])
+        course = convergence(course_of(0.0, 0.75, 0.5, 0.75, 0.75), counts)
+        # the first matrix is nothing that was observed, and row 0 fell back once
+        np.testing.assert_array_equal(course.max_change, [np.nan, np.nan, 0, 0, 0])
+        assert settled_epoch(course, 0.1) == 1
+        assert settled_epoch(convergence(course_of(0.0, 0.75, 0.5, 0.75, 0.75)), 0.1) == 3
+
+    def test_does_not_count_epochs_after_the_last_one_measured(self):
+        counts = np.array([[4, 4], [4, 4], [0, 0], [0, 0]])
+        assert settled_epoch(convergence(course_of(0.0, 0.5, 0.5, 0.5), counts), 0.1) is None
+
+    @pytest.mark.parametrize("threshold", [-0.1, 1.1, math.nan])
+    def test_refuses_a_threshold_out_of_range(self, threshold):
+        with pytest.raises(ArgumentError, match=r"threshold must be a number in \[0, 1\]"):
+            settled_epoch(self.COURSE, threshold)
+
+    @settings(deadline=None, max_examples=40)
+    @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(1, 8), st.floats(0, 1))
+    def test_agrees_with_the_definition(self, seed, k, n_epochs, threshold):
+        epochs = [matrix(seed + epoch, k) for epoch in range(n_epochs)]
+        rows = [row_change(a, b) for a, b in pairwise(epochs)]
+        expected = next(
+            (t for t in range(len(rows)) if all((row <= threshold).all() for row in rows[t:])),
+            None,
+        )
+        assert settled_epoch(convergence(epochs), threshold) == expected
+        names = np.random.default_rng(seed).permutation(k)
+        renamed = convergence([epoch[np.ix_(names, names)] for epoch in epochs])
+        np.testing.assert_allclose(renamed.max_change, convergence(epochs).max_change)
 
 
 class TestInvariants:

@@ -4,13 +4,15 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from app.charts.convergence import QUANTITIES, convergence_curves
 from app.charts.curves import CURVES, training_curves
 from app.charts.matrix import heatmap, make_axis
-from app.charts.neighbours import neighbour_bars
+from app.charts.neighbours import neighbour_bars, neighbour_lines
 from app.charts.reliability import reliability_diagrams
 from app.charts.scatter import Panel, scatter_panels
-from app.charts.theme import RUN_COLORS
+from app.charts.theme import DIVERGING, RUN_COLORS
 from ols_core.analysis.calibration import reliability
+from ols_core.analysis.soft_labels import convergence
 
 NAMES = ["ant", "bee", "cat", "dog"]
 LABELS = {"title": "t", "quantity": "mass", "row": "target", "column": "class"}
@@ -132,3 +134,48 @@ def test_scatter_puts_every_point_in_its_group_and_the_rest_behind():
     assert list(cat.x) == [0, 6]
     assert list(dog.text) == ["image 1", "image 4"]
     assert sum(len(trace.x) for trace in figure.data) == 6
+
+
+def test_differences_have_zero_in_the_middle_of_two_hues():
+    difference = _matrix() - _matrix()[::-1]
+    trace = heatmap(difference, make_axis(NAMES, np.arange(4)), diverging=True, **LABELS).data[0]
+    np.testing.assert_array_equal(trace.z, difference)
+    assert trace.zmin == -trace.zmax
+    assert trace.colorscale == DIVERGING
+    assert "+.4f" in trace.hovertemplate
+
+
+def test_no_difference_at_all_still_has_a_scale():
+    axis = make_axis(NAMES, np.arange(4))
+    trace = heatmap(np.zeros((4, 4)), axis, diverging=True, **LABELS).data[0]
+    assert (trace.zmin, trace.zmax) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("title", QUANTITIES)
+def test_convergence_draws_what_was_computed(title):
+    matrices = np.random.default_rng(1).dirichlet(np.ones(4), (5, 4))
+    counts = np.full((5, 4), 3)
+    counts[0] = 0
+    found = convergence(matrices, counts)
+    figure = convergence_curves({"one": found, "two": found}, title)
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    expected = {
+        "Change": found.mean_change,
+        "Row entropy": found.entropy[:, 2],
+        "Own mass": found.target_mass[:, 2],
+    }[title]
+    drawn = np.flatnonzero(np.isfinite(expected))
+    assert [line.name for line in lines] == ["one", "two"]
+    for line in lines:
+        np.testing.assert_array_equal(line.x, drawn)
+        np.testing.assert_array_equal(line.y, expected[drawn])
+    assert len(figure.data) == (2 if title == "Change" else 4)
+    assert figure.layout.yaxis.title.text == QUANTITIES[title]
+
+
+def test_lines_of_a_class_are_its_row_over_the_epochs():
+    rows = _matrix()[:3, :2]
+    figure = neighbour_lines([0, 1, 2], rows, ["bee", "cat"], "t", 300)
+    assert [trace.name for trace in figure.data] == ["bee", "cat"]
+    for position, trace in enumerate(figure.data):
+        np.testing.assert_array_equal(trace.y, rows[:, position])

@@ -304,3 +304,52 @@ print([m for m in ("torch", "umap", "numba", "sklearn") if m in sys.modules])
 
 def test_the_synthetic_runs_say_so(three_runs, root):
     assert load_run("run-ce", root).info.dataset.name == "synthetic"
+
+
+def _section(name):
+    app = _open("soft_labels")
+    app.segmented_control(key="show").set_value(name).run()
+    assert not app.exception
+    assert not app.error
+    return app
+
+
+def test_differences_are_those_of_the_stored_matrices(three_runs):
+    app = _section("Differences")
+    app.selectbox(key="order").set_value("given").run()
+    run = three_runs["ols"]
+    for since in (0, 2):
+        app.slider(key="since").set_value(since).run()
+        difference = run.soft_labels(3) - run.soft_labels(since)
+        shown = _array(_figures(app)[0]["data"][0]["z"])
+        off_diagonal = ~np.eye(6, dtype=bool)
+        np.testing.assert_allclose(shown[off_diagonal], difference[off_diagonal], atol=1e-7)
+        table = app.dataframe[0].value
+        assert abs(table["Difference"].iloc[0]) == pytest.approx(
+            np.abs(difference[off_diagonal]).max()
+        )
+
+
+@pytest.mark.parametrize("against", ["another run", "uniform smoothing"])
+def test_a_run_is_compared_with_another_and_with_uniform_smoothing(three_runs, against):
+    app = _section("Differences")
+    app.segmented_control(key="against").set_value(against).run()
+    assert not app.error
+    title = _figures(app)[0]["layout"]["title"]["text"]
+    expected = "run-ce, epoch 3" if against == "another run" else "uniform smoothing"
+    assert title == f"run-ols, epoch 3 − {expected}"
+
+
+def test_convergence_shows_every_chosen_run(three_runs):
+    app = _section("Convergence")
+    assert len(_figures(app)) == 3
+    assert app.dataframe[0].value["Run"].tolist() == [run.id for run in three_runs.values()]
+    app.slider(key="rest").set_value(0.3).run()
+    assert not app.error
+
+
+@pytest.mark.parametrize("section", ["Differences", "Convergence"])
+def test_a_run_of_one_matrix_has_sections_too(root, section):
+    synthetic_run(root, "young", epochs=0, finished=False)
+    app = _section(section)
+    assert _figures(app)

@@ -1,0 +1,78 @@
+"""How soft labels settle over the epochs, for several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app.charts.theme import color, empty, style, translucent
+from ols_core.analysis.soft_labels import QUANTILE_LEVELS, Convergence
+
+__all__ = ["QUANTITIES", "convergence_curves"]
+
+QUANTITIES = {
+    "Change": "mean total variation",
+    "Row entropy": "nats",
+    "Own mass": "mass on the target class",
+}
+"""Title → unit."""
+
+
+def convergence_curves(
+    results: Mapping[str, Convergence], title: str, height: int = 340
+) -> go.Figure:
+    """Draw one quantity of several runs by epoch; where it has quantiles, median and a band.
+
+    Parameters
+    ----------
+    results : mapping
+        Run name → its convergence, in the order of the runs' colours.
+    title : str
+        A key of `QUANTITIES`.
+    height : int
+        In pixels.
+    """
+    figure = go.Figure()
+    for position, (name, found) in enumerate(results.items()):
+        if title == "Change":
+            middle, band = found.mean_change, None
+        else:
+            quantiles = found.entropy if title == "Row entropy" else found.target_mass
+            middle, band = quantiles[:, len(QUANTILE_LEVELS) // 2], quantiles[:, [0, -1]]
+        # Before the first epoch no row was observed.
+        epochs = np.flatnonzero(np.isfinite(middle))
+        middle = middle[epochs]
+        if band is not None:
+            band = band[epochs]
+            figure.add_scatter(
+                x=np.concatenate([epochs, epochs[::-1]]),
+                y=np.concatenate([band[:, 0], band[::-1, 1]]),
+                fill="toself",
+                fillcolor=translucent(position),
+                line={"width": 0},
+                legendgroup=name,
+                showlegend=False,
+                hoverinfo="skip",
+            )
+        figure.add_scatter(
+            x=epochs,
+            y=middle,
+            name=name,
+            legendgroup=name,
+            mode="lines",
+            line={"color": color(position), "width": 2},
+            hovertemplate=f"{name}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+        )
+    if not figure.data:
+        return empty(title, "No soft labels are stored for these runs.", height)
+    figure.update_xaxes(title="epoch")
+    figure.update_yaxes(title=QUANTITIES[title], rangemode="tozero")
+    heading = "Change of a row since the epoch before"
+    if title != "Change":
+        low, high = (f"{level:.0%}" for level in (QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]))
+        heading = f"{title}: median over classes, and {low} to {high}"
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
+    style(figure, heading, height, legend=legend)
+    return figure.update_layout(margin={"t": 90})
