@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
+from app.components.frames import Frames, max_side, prepare_frames, scale_of
 from ols_core.analysis import calibration, similarity, soft_labels
 from ols_core.analysis.calibration import (
     BinScheme,
@@ -22,16 +23,18 @@ from ols_core.analysis.calibration import (
     TemperatureScaling,
 )
 from ols_core.analysis.embedding import project, stratified_sample
-from ols_core.analysis.similarity import Hierarchy
+from ols_core.analysis.similarity import Hierarchy, OrderKind, TaxonomyAgreement
 from ols_core.analysis.soft_labels import Convergence
 from ols_core.projections import load_projection
 from ols_core.runs import DEFAULT_ROOT, Run, RunScan, scan_runs
 from ols_core.thumbnails import Thumbnails, load_thumbnails
 
 __all__ = [
+    "SOURCE_PARTS",
     "Layout",
     "Source",
     "TopLabels",
+    "class_orders",
     "class_similarity",
     "convergence",
     "hierarchy",
@@ -39,16 +42,29 @@ __all__ = [
     "reliability",
     "root",
     "row_history",
+    "sampled_epochs",
     "scaling",
     "scan",
+    "shown_soft_labels",
     "signature",
+    "soft_label_frames",
+    "sources_of",
     "summary",
+    "taxonomy",
     "thumbnails",
     "top_labels",
 ]
 
-Source = Literal["soft labels", "confusions", "features"]
+Source = Literal["soft labels", "confusions", "features", "classifier"]
+SOURCE_PARTS: dict[Source, str] = {
+    "soft labels": "soft_labels/counts.npy",
+    "confusions": "predictions/test_logits.npy",
+    "features": "features/test.npy",
+    "classifier": "weights.safetensors",
+}
+"""What a run must hold for each source of class similarity."""
 _LIVE_SAMPLES = 3000
+_SAMPLED_EPOCHS = 12
 
 
 def _run_key(run: Run) -> tuple[str, int]:
@@ -143,7 +159,60 @@ def class_similarity(run: Run, source: Source, epoch: int) -> npt.NDArray[np.flo
         top = top_labels(run)
         counts = similarity.confusion_matrix(top.prediction, top.labels, run.n_classes)
         return similarity.similarity_from_confusion(counts)
+    if source == "classifier":
+        return similarity.similarity_from_classifier(run.classifier_weight())
     return similarity.similarity_from_centroids(run.features(), run.labels(), run.n_classes)
+
+
+def sources_of(run: Run) -> list[Source]:
+    """Sources of class similarity that the run holds."""
+    return [source for source, part in SOURCE_PARTS.items() if run.has(part)]
+
+
+def sampled_epochs(run: Run) -> list[int]:
+    """At most a dozen of the stored epochs, evenly spread, the first and the last among them."""
+    stored = run.soft_label_epochs
+    places = np.linspace(0, len(stored) - 1, min(len(stored), _SAMPLED_EPOCHS)).round()
+    return [stored[int(place)] for place in places]
+
+
+@_cached
+def taxonomy(run: Run, source: Source, epoch: int, n_clusters: int) -> TaxonomyAgreement:
+    """How far clusters of the classes agree with the known superclasses."""
+    clusters = similarity.cut_clusters(hierarchy(run, source, epoch), n_clusters)
+    return similarity.taxonomy_agreement(clusters, run.info.dataset.superclasses or ())
+
+
+@_cached
+def soft_label_frames(run: Run, order: OrderKind, log: bool, diagonal: bool) -> Frames:
+    """All stored matrices for the viewer, in one colour scale: that of the last epoch."""
+    epochs = run.soft_label_epochs
+    matrices = (shown_soft_labels(run, epoch, diagonal) for epoch in epochs)
+    scale = scale_of(shown_soft_labels(run, epochs[-1], diagonal), "log" if log else "linear")
+    side = max_side(run.n_classes, len(epochs))
+    return prepare_frames(matrices, class_orders(run, order), scale, side)
+
+
+def shown_soft_labels(run: Run, epoch: int, diagonal: bool) -> npt.NDArray[np.float32]:
+    """Soft labels after an epoch, (K, K), with a blank diagonal unless it is asked for."""
+    matrix = run.soft_labels(epoch)
+    return matrix if diagonal else soft_labels.hide_diagonal(matrix)
+
+
+@_cached
+def class_orders(run: Run, kind: OrderKind) -> npt.NDArray[np.int64]:
+    """Order of the classes: that of the last epoch, so that what moves over epochs is real."""
+    last = run.soft_label_epochs[-1]
+    if kind == "clustered":
+        return hierarchy(run, "soft labels", last).order
+    dataset = run.info.dataset
+    return similarity.class_order(
+        kind,
+        run.n_classes,
+        names=dataset.class_names,
+        superclasses=dataset.superclasses,
+        soft_labels=run.soft_labels(last),
+    )
 
 
 @_cached

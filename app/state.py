@@ -1,4 +1,7 @@
-"""Choices that outlive a page: the chosen runs, and what the URL carries. The only user of both."""
+"""Choices that outlive a page: the chosen runs, and what the URL carries.
+
+The only user of session state and query parameters, but for components, which hold their own state.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,16 @@ import streamlit as st
 from app import cache
 from ols_core.runs import Run
 
-__all__ = ["MAX_RUNS", "choose_runs", "chosen_runs", "in_url", "watch_runs"]
+__all__ = [
+    "MAX_RUNS",
+    "choose",
+    "choose_runs",
+    "chosen_runs",
+    "in_url",
+    "link_number",
+    "linked_number",
+    "watch_runs",
+]
 
 MAX_RUNS = 6
 _METHOD_ORDER = ("ce", "ls", "ols")
@@ -19,6 +31,22 @@ _WATCH_SECONDS = 5
 def in_url(key: str) -> dict[str, Any]:
     """Widget arguments that keep its value in the URL, and over page changes."""
     return {"key": key, "bind": "query-params"}
+
+
+def linked_number(key: str) -> int | None:
+    """Return a whole number that the URL carries, None without one."""
+    text = st.query_params.get(key, "")
+    return int(text) if text.isdecimal() else None
+
+
+def link_number(key: str, value: int) -> None:
+    """Let the URL carry a number that no widget holds."""
+    st.query_params[key] = str(value)
+
+
+def choose(key: str, value: str) -> None:
+    """Set a widget that is drawn later in this run."""
+    st.session_state[key] = value
 
 
 def choose_runs(runs: list[Run]) -> None:

@@ -180,6 +180,36 @@ class Run:
         """Penultimate features of a split, float16 (N, D), memory-mapped."""
         return self._array(f"features/{split}.npy", f"features of the {split} split")
 
+    def classifier_weight(self) -> npt.NDArray[np.floating]:
+        """Weight of the final linear layer, (K, D): the last tensor of that shape.
+
+        Raises
+        ------
+        RunError
+            If the weights are absent, unreadable, or hold no such tensor.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        file = self.path / "weights.safetensors"
+        try:
+            tensors = load_file(file)
+        except FileNotFoundError:
+            raise RunError(f"Run {self.id} has no weights: {file.name} is absent.") from None
+        except (SafetensorError, OSError) as error:
+            raise RunError(f"Run {self.id}: {file.name} cannot be read: {error}") from None
+        width = self.info.model.n_features
+        found = [
+            tensor
+            for tensor in tensors.values()
+            if tensor.ndim == 2
+            and len(tensor) == self.n_classes
+            and width in (None, tensor.shape[1])
+        ]
+        if not found:
+            raise RunError(f"Run {self.id}: {file.name} holds no classifier of its classes.")
+        return found[-1]
+
     def has(self, part: str) -> bool:
         """Whether a part, given as a path inside the run such as `features/test.npy`, exists."""
         return (self.path / part).exists()

@@ -74,5 +74,6 @@ def _finish(
     logits = logits.astype(np.float16)
     writer.save_predictions("test", logits, labels)
     writer.save_features("test", random.normal(size=(N_TEST, N_FEATURES)))
+    writer.save_weights({"fc.weight": random.normal(size=(n_classes, N_FEATURES))})
     writer.update(summary={"test": asdict(summarize_predictions(logits, labels))})
     writer.close("finished")

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from app.charts.theme import color, empty, style
 
-__all__ = ["CURVES", "training_curves"]
+__all__ = ["CURVES", "training_curves", "value_curves"]
 
 _DASH_NAMES = {"dot": "dotted", "solid": "solid"}
 CURVES: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
@@ -69,4 +69,37 @@ def training_curves(
     heading = ", ".join([title, *filter(None, styles)])
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
     style(figure, heading, height, legend=legend)
+    return figure.update_layout(margin={"t": 90})
+
+
+def value_curves(
+    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]],
+    title: str,
+    unit: str,
+    height: int = 340,
+) -> go.Figure:
+    """Draw one curve a run, by epoch.
+
+    Parameters
+    ----------
+    curves : mapping
+        Run name → (epochs, values), in the order of the runs' colours.
+    title, unit : str
+    height : int
+        In pixels.
+    """
+    figure = go.Figure()
+    for position, (name, (epochs, values)) in enumerate(curves.items()):
+        figure.add_scatter(
+            x=list(epochs),
+            y=list(values),
+            name=name,
+            mode="lines+markers",
+            line={"color": color(position), "width": 2},
+            hovertemplate=f"{name}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
+        )
+    figure.update_xaxes(title="epoch")
+    figure.update_yaxes(title=unit)
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
+    style(figure, title, height, legend=legend)
     return figure.update_layout(margin={"t": 90})

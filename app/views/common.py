@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-import numpy as np
-import numpy.typing as npt
 import streamlit as st
 
-from app import cache, state
-from ols_core.analysis.similarity import OrderKind, class_order
+from app import state
+from ols_core.analysis.similarity import OrderKind
 from ols_core.runs import Run
 
-__all__ = ["class_orders", "pick_order", "pick_run", "runs_with", "same_classes"]
+__all__ = ["pick_order", "pick_run", "runs_with", "same_classes"]
 
 _ORDER_NAMES = {
     "given": "as given",
@@ -86,18 +84,3 @@ def pick_order(run: Run) -> OrderKind:
         **state.in_url("order"),
     )
     return order
-
-
-def class_orders(run: Run, kind: OrderKind) -> npt.NDArray[np.int64]:
-    """Order of the classes: that of the last epoch, so that what moves over epochs is real."""
-    last = run.soft_label_epochs[-1]
-    if kind == "clustered":
-        return cache.hierarchy(run, "soft labels", last).order
-    dataset = run.info.dataset
-    return class_order(
-        kind,
-        run.n_classes,
-        names=dataset.class_names,
-        superclasses=dataset.superclasses,
-        soft_labels=run.soft_labels(last),
-    )

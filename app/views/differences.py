@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from app import state
+from app import cache, state
 from app.charts.matrix import heatmap, make_axis
-from app.views.common import class_orders, pick_order, pick_run
+from app.views.common import pick_order, pick_run
 from ols_core.analysis.soft_labels import hide_diagonal, largest_changes, uniform_reference
 from ols_core.runs import Run
 
@@ -46,7 +46,7 @@ def draw(runs: Sequence[Run]) -> None:
         order = pick_order(run)
     before, after = _sides(runs, run, against)
     difference = after.matrix - before.matrix
-    permutation = class_orders(run, order)
+    permutation = cache.class_orders(run, order)
     dataset = run.info.dataset
     left, right = st.columns([1.6, 1], gap="medium")
     with left:

@@ -11,6 +11,7 @@ import streamlit as st
 from app import cache, state
 from app.cache import Source
 from app.charts.matrix import heatmap, make_axis
+from app.views import agreement, taxonomy
 from app.views.common import pick_run, runs_with, same_classes
 from ols_core.analysis.similarity import (
     Hierarchy,
@@ -21,35 +22,46 @@ from ols_core.analysis.similarity import (
 )
 from ols_core.runs import Run
 
-_PARTS: dict[Source, tuple[str, str]] = {
-    "soft labels": ("soft_labels/counts.npy", "They are written after every epoch of a training."),
-    "confusions": ("predictions/test_logits.npy", "They are written when a training finishes."),
-    "features": ("features/test.npy", "They are written when a training finishes."),
-}
 _QUANTITY = {
     "soft labels": "mean mass",
     "confusions": "mean confusion rate",
     "features": "cosine of class centroids",
+    "classifier": "cosine of class weights",
 }
 _N_PAIRS = 15
 
 
 def page() -> None:
-    """Draw the similarity matrix, its clusters and the most similar pairs."""
+    """Draw the chosen section for the chosen runs and source."""
     st.title("Similarity")
     source: Source = st.segmented_control(
         "Similarity by",
-        list(_PARTS),
+        list(cache.SOURCE_PARTS),
         default="soft labels",
         required=True,
         help="Soft labels: the mass two classes give each other. Confusions: how often the "
-        "network takes one for the other. Features: the angle between their mean features.",
+        "network takes one for the other. Features: the angle between their mean features. "
+        "Classifier: the angle between their weights in the last layer.",
         **state.in_url("source"),
     )
-    part, remedy = _PARTS[source]
-    runs = same_classes(runs_with(part, source, remedy))
+    moment = "after every epoch of" if source == "soft labels" else "at the end of"
+    remedy = f"It is written {moment} a training."
+    runs = same_classes(runs_with(cache.SOURCE_PARTS[source], source, remedy))
     if not runs:
         return
+    section = st.segmented_control(
+        "Show",
+        list(_SECTIONS),
+        default="Matrix",
+        required=True,
+        label_visibility="collapsed",
+        **state.in_url("section"),
+    )
+    _SECTIONS[section](runs, source)
+
+
+def _explore(runs: Sequence[Run], source: Source) -> None:
+    """Draw one matrix, its clusters and the most similar pairs."""
     run = pick_run(runs, prefer="ols")
     epoch = _epoch(run, source)
     hierarchy = cache.hierarchy(run, source, epoch)
@@ -121,5 +133,7 @@ def _pairs(runs: Sequence[Run], run: Run, source: Source) -> None:
         text = ", ".join(f"{value:.2f} with {peer}" for peer, value in others.items())
         st.caption(f"Rank correlation (Spearman, over all pairs) of {run.id}: {text}.")
 
+
+_SECTIONS = {"Matrix": _explore, "Taxonomy": taxonomy.draw, "Agreement": agreement.draw}
 
 page()

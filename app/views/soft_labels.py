@@ -8,11 +8,12 @@ import numpy as np
 import streamlit as st
 
 from app import cache, state
-from app.charts.matrix import heatmap, make_axis
+from app.charts.matrix import make_axis
 from app.charts.neighbours import neighbour_bars, neighbour_lines
+from app.components.matrix_viewer import Texts, matrix_viewer
 from app.views import convergence, differences
-from app.views.common import class_orders, pick_order, pick_run, runs_with, same_classes
-from ols_core.analysis.soft_labels import hide_diagonal, row_entropy, strongest_neighbours
+from app.views.common import pick_order, pick_run, runs_with, same_classes
+from ols_core.analysis.soft_labels import row_entropy, strongest_neighbours
 from ols_core.runs import Run
 
 _N_NEIGHBOURS = 8
@@ -39,11 +40,10 @@ def page() -> None:
 def _explore(runs: Sequence[Run]) -> None:
     """Draw one matrix and, beside it, one class."""
     run = pick_run(runs, prefer="ols")
-    epoch = _pick_epoch(run)
     st.caption(_what_it_is(run))
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        _matrix(run, epoch)
+        epoch = _matrix(run)
     with right:
         _one_class(runs, run, epoch)
 
@@ -58,45 +58,31 @@ def _what_it_is(run: Run) -> str:
     )
 
 
-def _pick_epoch(run: Run) -> int:
-    epochs = run.soft_label_epochs
-    if len(epochs) < 2:
-        return epochs[0]
-    epoch: int = st.slider(
-        "Epoch (0 is the initial, uniform matrix)",
-        epochs[0],
-        epochs[-1],
-        epochs[-1],
-        **state.in_url("epoch"),
-    )
-    return epoch
-
-
-def _matrix(run: Run, epoch: int) -> None:
+def _matrix(run: Run) -> int:
+    """Draw the viewer; returns the epoch it rests at."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         order = pick_order(run)
         log = st.toggle("Logarithmic colours", value=True, **state.in_url("log"))
         diagonal = st.toggle("Show the diagonal", **state.in_url("diagonal"))
-    # Colours span the last epoch's values at every epoch, so that what changes colour is real.
-    matrix, last = (run.soft_labels(e) for e in (epoch, run.soft_label_epochs[-1]))
-    shown, scale_of = (m if diagonal else hide_diagonal(m) for m in (matrix, last))
-    permutation = class_orders(run, order)
-    dataset = run.info.dataset
+    epochs, dataset = run.soft_label_epochs, run.info.dataset
     superclasses = dataset.superclasses if order == "superclass" else None
-    figure = heatmap(
-        shown[np.ix_(permutation, permutation)],
-        make_axis(dataset.class_names, permutation, superclasses),
-        title=f"{run.info.name}, after epoch {epoch}"
-        if epoch
-        else f"{run.info.name}, at the start",
-        quantity="mass",
-        row="target class",
-        column="class that receives the mass",
-        log=log,
-        scale_of=scale_of,
-        height=700,
+    groups = make_axis(dataset.class_names, cache.class_orders(run, order), superclasses).groups
+    linked = state.linked_number("epoch")
+    selection = matrix_viewer(
+        cache.soft_label_frames(run, order, log, diagonal),
+        dataset.class_names,
+        groups,
+        [f"epoch {epoch}" if epoch else "at the start" for epoch in epochs],
+        Texts(run.info.name, "mass", "target class", "class that receives the mass"),
+        exact=lambda frame: cache.shown_soft_labels(run, epochs[frame], diagonal),
+        initial=epochs.index(linked) if linked in epochs else -1,
+        key="soft_label_matrix",
     )
-    st.plotly_chart(figure, key="soft_label_matrix", alt="Soft-label matrix")
+    epoch = epochs[selection.frame]
+    state.link_number("epoch", epoch)
+    if selection.cell is not None:
+        state.choose("class", dataset.class_names[selection.cell[0]])
+    return epoch
 
 
 def _one_class(runs: Sequence[Run], run: Run, epoch: int) -> None:

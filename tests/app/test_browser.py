@@ -118,26 +118,39 @@ def test_overview_lists_the_runs_and_draws_their_curves(page, dashboard):
 
 def test_the_soft_labels_of_every_epoch_can_be_reached_by_keyboard(page, dashboard):
     _open(page, f"{dashboard}/soft-labels", "Soft labels")
-    matrix = page.locator(".js-plotly-plot").first
-    expect(matrix.locator(".heatmaplayer image")).to_have_count(1)
-    expect(matrix.locator(".ytick", has_text="trees")).to_have_count(1)
+    expect(page.locator(".viewer .title")).to_have_text(RUNS[2])
+    expect(page.locator(".viewer canvas")).to_be_visible()
     last = load_run(RUNS[2], ROOT).soft_label_epochs[-1]
-    expect(matrix.locator(".gtitle")).to_have_text(f"{RUNS[2]}, after epoch {last}")
+    expect(page.locator(".viewer .label")).to_have_text(f"epoch {last}")
 
-    page.get_by_role("slider").focus()
+    page.locator(".viewer .slider").focus()
     page.keyboard.press("ArrowLeft")
 
-    expect(matrix.locator(".gtitle")).to_have_text(f"{RUNS[2]}, after epoch {last - 1}")
+    expect(page.locator(".viewer .label")).to_have_text(f"epoch {last - 1}")
     expect(page).to_have_url(re.compile(f"epoch={last - 1}"))
     expect(page.get_by_test_id("stImage").first).to_be_visible()
+    _no_error(page)
+
+
+def test_a_click_on_the_matrix_chooses_the_class(page, dashboard):
+    _open(page, f"{dashboard}/soft-labels?order=as+given&class=tulip", "Soft labels")
+    bars = page.locator(".js-plotly-plot").first
+    expect(bars.locator(".gtitle")).to_have_text("What “tulip” resembles")
+    canvas = page.locator(".viewer canvas")
+    expect(canvas).to_be_visible()
+    page.wait_for_timeout(500)  # until it has its place
+    box = canvas.bounding_box()
+    canvas.click(position={"x": box["width"] / 2, "y": box["height"] / 4})
+    expect(bars.locator(".gtitle")).not_to_have_text("What “tulip” resembles")
     _no_error(page)
 
 
 def test_a_pasted_link_shows_the_same(page, dashboard):
     link = f"{dashboard}/soft-labels?runs={RUNS[0]}&runs={RUNS[2]}&epoch=5&class=maple_tree"
     _open(page, link, "Soft labels")
-    matrix, bars = page.locator(".js-plotly-plot").first, page.locator(".js-plotly-plot").last
-    expect(matrix.locator(".gtitle")).to_have_text(f"{RUNS[2]}, after epoch 5")
+    expect(page.locator(".viewer .title")).to_have_text(RUNS[2])
+    expect(page.locator(".viewer .label")).to_have_text("epoch 5")
+    bars = page.locator(".js-plotly-plot").first
     expect(bars.locator(".gtitle")).to_have_text("What “maple_tree” resembles")
     expect(bars.locator(".legendtext")).to_have_text([RUNS[0], RUNS[2]])
 

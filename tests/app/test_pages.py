@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.components.matrix_viewer import Selection
 from ols_core.runs import load_run
 from tests.conftest import REPOSITORY
 from tests.synthetic import N_TEST, synthetic_run
@@ -140,40 +141,71 @@ def test_the_table_shows_the_summaries(three_runs):
         assert row["Method"] == run.info.method.upper()
 
 
-def test_the_epoch_slider_shows_the_stored_matrix(three_runs):
+class Viewer:
+    """Stands in for the matrix viewer, whose JavaScript does not run here."""
+
+    def __init__(self):
+        self.selection = Selection(3, None)
+
+    def __call__(self, frames, names, groups, frame_labels, texts, *, exact, initial, **_):
+        self.frames, self.names, self.groups = frames, names, groups
+        self.labels, self.texts, self.exact, self.initial = frame_labels, texts, exact, initial
+        return self.selection
+
+
+@pytest.fixture
+def viewer(monkeypatch):
+    stand_in = Viewer()
+    monkeypatch.setattr("app.components.matrix_viewer.matrix_viewer", stand_in)
+    return stand_in
+
+
+def test_the_viewer_gets_every_stored_matrix(three_runs, viewer):
     app = _open("soft_labels")
-    app.toggle(key="log").set_value(False)
-    app.toggle(key="diagonal").set_value(True)
-    app.selectbox(key="order").set_value("given").run()
-    for epoch in (3, 1, 0):
-        app.slider(key="epoch").set_value(epoch).run()
-        shown = _array(_figures(app)[0]["data"][0]["z"])
-        np.testing.assert_array_equal(shown, three_runs["ols"].soft_labels(epoch))
+    assert viewer.labels == ["at the start", "epoch 1", "epoch 2", "epoch 3"]
+    assert viewer.frames.codes.shape == (4, 6, 6)
+    off_diagonal = ~np.eye(6, dtype=bool)
+    for epoch in range(4):
+        exact = viewer.exact(epoch)
+        stored = three_runs["ols"].soft_labels(epoch)
+        assert np.isnan(np.diag(exact)).all()
+        np.testing.assert_array_equal(exact[off_diagonal], stored[off_diagonal])
+    app.toggle(key="diagonal").set_value(True).run()
+    np.testing.assert_array_equal(viewer.exact(3), three_runs["ols"].soft_labels(3))
 
 
-def test_the_diagonal_is_hidden_at_first(three_runs):
-    shown = _array(_figures(_open("soft_labels"))[0]["data"][0]["customdata"])
-    assert np.isnan(np.diag(shown)).all()
-    assert np.isfinite(shown[~np.eye(6, dtype=bool)]).all()
-
-
-def test_colours_span_the_same_values_at_every_epoch(three_runs):
+def test_the_page_follows_the_settled_epoch_and_the_clicked_class(three_runs, viewer):
+    viewer.selection = Selection(1, (2, 4))
     app = _open("soft_labels")
-    spans = set()
-    for epoch in (0, 1, 3):
-        app.slider(key="epoch").set_value(epoch).run()
-        trace = _figures(app)[0]["data"][0]
-        spans.add((trace["zmin"], trace["zmax"]))
-    assert len(spans) == 1
+    assert app.query_params["epoch"] == "1"
+    assert app.selectbox(key="class").value == "class c"
+    assert app.metric[0].value == f"{three_runs['ols'].soft_labels(1)[2, 2]:.3f}"
+    viewer.selection = Selection(2, None)
+    app.run()
+    assert app.selectbox(key="class").value == "class c"
+    assert app.metric[0].value == f"{three_runs['ols'].soft_labels(2)[2, 2]:.3f}"
+
+
+@pytest.mark.parametrize(("epoch", "initial"), [("1", 1), ("99", -1), ("x", -1)])
+def test_a_link_opens_at_its_epoch(three_runs, viewer, epoch, initial):
+    _open("soft_labels", epoch=epoch)
+    assert viewer.initial == initial
+
+
+def test_colours_span_the_values_of_the_last_epoch(three_runs, viewer):
+    app = _open("soft_labels")
+    app.toggle(key="log").set_value(False).run()
+    last = three_runs["ols"].soft_labels(3)
+    assert viewer.frames.scale.high == pytest.approx(last[~np.eye(6, dtype=bool)].max())
 
 
 @pytest.mark.parametrize("order", ["given", "alphabetical", "superclass", "clustered", "entropy"])
-def test_every_order_shows_every_class_once(three_runs, order):
+def test_every_order_shows_every_class_once(three_runs, viewer, order):
     app = _open("soft_labels")
     app.selectbox(key="order").set_value(order).run()
-    trace = _figures(app)[0]["data"][0]
-    assert sorted(trace["x"]) == three_runs["ols"].info.dataset.class_names
-    assert trace["x"] == trace["y"]
+    assert sorted(viewer.frames.order) == list(range(6))
+    names = {name for name, _ in viewer.groups}
+    assert names == ({"low", "high"} if order == "superclass" else set())
 
 
 def test_learned_and_observed_soft_labels_are_told_apart(three_runs):
@@ -186,7 +218,7 @@ def test_learned_and_observed_soft_labels_are_told_apart(three_runs):
 def test_a_class_shows_its_strongest_neighbours_in_every_run(three_runs):
     app = _open("soft_labels")
     app.selectbox(key="class").set_value("class c").run()
-    bars = {trace["name"]: trace for trace in _figures(app)[1]["data"]}
+    bars = {trace["name"]: trace for trace in _figures(app)[0]["data"]}
     row = three_runs["ols"].soft_labels(3)[2]
     np.testing.assert_allclose(_array(bars["run-ols"]["x"]), np.sort(np.delete(row, 2))[::-1])
     for method, run in three_runs.items():
@@ -196,7 +228,7 @@ def test_a_class_shows_its_strongest_neighbours_in_every_run(three_runs):
         )
 
 
-@pytest.mark.parametrize("source", ["soft labels", "confusions", "features"])
+@pytest.mark.parametrize("source", ["soft labels", "confusions", "features", "classifier"])
 def test_every_similarity_is_symmetric_and_lists_its_best_pair(three_runs, source):
     app = _open("similarity")
     app.segmented_control(key="source").set_value(source).run()
@@ -353,3 +385,39 @@ def test_a_run_of_one_matrix_has_sections_too(root, section):
     synthetic_run(root, "young", epochs=0, finished=False)
     app = _section(section)
     assert _figures(app)
+
+
+def _similarity(section):
+    app = _open("similarity")
+    app.segmented_control(key="section").set_value(section).run()
+    assert not app.exception
+    assert not app.error
+    return app
+
+
+def test_taxonomy_tells_how_far_clusters_agree_with_the_superclasses(three_runs):
+    app = _similarity("Taxonomy")
+    table, superclasses = (frame.value for frame in app.dataframe)
+    assert table["Run"].tolist() == [run.id for run in three_runs.values()]
+    assert table["p"].between(0.001, 1).all()
+    assert sorted(superclasses["Superclass"]) == ["high", "low"]
+    assert len(_figures(app)[0]["data"]) == 3
+
+
+def test_unknown_superclasses_are_a_sentence(root):
+    synthetic_run(root, "plain")
+    app = _similarity("Taxonomy")
+    assert "superclasses.csv" in app.info[0].value
+
+
+def test_sources_and_runs_are_correlated_pair_by_pair(three_runs):
+    app = _similarity("Agreement")
+    sources, runs = (frame.value for frame in app.dataframe)
+    assert len(sources) == 6
+    assert runs[["Between", "And"]].values.tolist() == [
+        ["run-ce", "run-ls"],
+        ["run-ce", "run-ols"],
+        ["run-ls", "run-ols"],
+    ]
+    points = _figures(app)[0]["data"][0]
+    assert len(_array(points["x"])) == 15

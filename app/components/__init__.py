@@ -1,0 +1,1 @@
+"""What the dashboard draws in the browser itself."""

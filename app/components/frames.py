@@ -1,0 +1,176 @@
+"""Matrices over epochs as small images of codes: what the matrix viewer sends to the browser.
+
+A code is one byte: 0 to 254 are positions on the colour scale, 255 is a blank cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "BLANK",
+    "DETAIL_SIDE",
+    "TOP",
+    "Frames",
+    "Scale",
+    "ScaleKind",
+    "Window",
+    "cut_detail",
+    "encode",
+    "max_side",
+    "pool",
+    "prepare_frames",
+    "scale_of",
+]
+
+ScaleKind = Literal["linear", "log", "diverging"]
+
+TOP = 254
+BLANK = 255
+DETAIL_SIDE = 256  # of the exact values of one frame: 256 kB of float32
+_BUDGET = 1_500_000  # bytes of all frames together
+_SMALLEST_SIDE = 128  # fewer cells a side no longer show the groups of a thousand classes
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values at both ends of the colours; values beyond take the colour of the end."""
+
+    kind: ScaleKind
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """Square part of a matrix, counted in classes of the shown order."""
+
+    row: int
+    column: int
+    side: int
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Codes of all frames.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n_frames, side, side), uint8
+        Rows and columns in `order`, pooled when `side` is less than the number of classes.
+    order : ndarray of shape (n_classes,), int64
+        The class at each position.
+    scale : Scale
+    """
+
+    codes: npt.NDArray[np.uint8]
+    order: npt.NDArray[np.int64]
+    scale: Scale
+
+
+def scale_of(values: npt.NDArray[np.floating], kind: ScaleKind) -> Scale:
+    """Choose the ends of a scale from the values it shall show.
+
+    Parameters
+    ----------
+    values : ndarray
+        Any shape; NaN is left out.
+    kind : {"linear", "log", "diverging"}
+        Linear starts at 0 or, if there is one, at the least negative value's end; logarithmic
+        leaves the smallest twentieth of the positive values to the first colour; diverging has
+        0 in the middle.
+    """
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if kind == "diverging":
+        reach = float(np.abs(finite).max(initial=0.0)) or 1.0
+        return Scale(kind, -reach, reach)
+    if kind == "linear":
+        low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
+        return Scale(kind, low, high if high > low else low + 1.0)
+    positive = finite[finite > 0]
+    if not positive.size:
+        return Scale(kind, 1e-6, 1.0)
+    low, high = np.quantile(positive, [0.05, 1.0]).tolist()
+    # Equal values would stretch over all colours what is only rounding.
+    return Scale(kind, min(low, high / 10), high)
+
+
+def encode(values: npt.NDArray[np.floating], scale: Scale) -> npt.NDArray[np.uint8]:
+    """Turn values into codes: the nearest of 255 positions, or `BLANK` for NaN."""
+    clipped = np.clip(values, scale.low, scale.high)
+    low, high = scale.low, scale.high
+    if scale.kind == "log":
+        clipped, low, high = np.log10(clipped), float(np.log10(low)), float(np.log10(high))
+    positions = np.rint((clipped - low) * (TOP / (high - low)))
+    return np.where(np.isnan(positions), BLANK, np.nan_to_num(positions)).astype(np.uint8)
+
+
+def max_side(n_classes: int, n_frames: int) -> int:
+    """Return the most cells a side with which all frames stay within 1.5 MB, at least 128."""
+    affordable = int(np.sqrt(_BUDGET / n_frames))
+    return min(n_classes, max(_SMALLEST_SIDE, affordable))
+
+
+def pool(matrix: npt.NDArray[np.floating], side: int, kind: ScaleKind) -> npt.NDArray[np.floating]:
+    """Shrink a square matrix to `side` cells a side, each the extreme of the cells it covers.
+
+    The extreme is the largest value, on a diverging scale the one farthest from 0. NaN counts
+    only where a cell covers nothing else. Cell `i` covers from `i * n // side` on.
+    """
+    n = len(matrix)
+    if side >= n:
+        return matrix
+    starts = np.arange(side) * n // side
+
+    def reduce(extreme: np.ufunc) -> npt.NDArray[np.floating]:
+        pooled: npt.NDArray[np.floating] = extreme.reduceat(
+            extreme.reduceat(matrix, starts, axis=0), starts, axis=1
+        )
+        return pooled
+
+    largest = reduce(np.fmax)
+    if kind != "diverging":
+        return largest
+    smallest = reduce(np.fmin)
+    return np.where(-smallest > largest, smallest, largest)
+
+
+def prepare_frames(
+    matrices: Iterable[npt.NDArray[np.floating]],
+    order: npt.NDArray[np.int64],
+    scale: Scale,
+    side: int,
+) -> Frames:
+    """Order, pool and encode matrices, one at a time.
+
+    Parameters
+    ----------
+    matrices : iterable of ndarray of shape (n_classes, n_classes)
+        One a frame, in the classes' own order; NaN cells stay blank.
+    order : ndarray of shape (n_classes,)
+        The class to show at each position.
+    scale : Scale
+        Shared by all frames, so that what changes colour has changed.
+    side : int
+        Most cells a side, see `max_side`.
+    """
+    grid = np.ix_(order, order)
+    codes = [encode(pool(matrix[grid], side, scale.kind), scale) for matrix in matrices]
+    return Frames(np.stack(codes), order, scale)
+
+
+def cut_detail(
+    matrix: npt.NDArray[np.floating],
+    order: npt.NDArray[np.int64],
+    window: Window,
+    kind: ScaleKind,
+) -> npt.NDArray[np.float32]:
+    """Values in a window of the ordered matrix, pooled if it is wider than `DETAIL_SIDE`."""
+    rows = order[window.row : window.row + window.side]
+    columns = order[window.column : window.column + window.side]
+    return pool(matrix[np.ix_(rows, columns)], DETAIL_SIDE, kind).astype(np.float32)

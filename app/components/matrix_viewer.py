@@ -1,0 +1,203 @@
+"""Class-by-class matrices over epochs on a canvas: scrubbed, zoomed and read in the browser.
+
+Two mounted components share one JavaScript module. The first carries all frames and whatever else
+stays the same while somebody looks around; as its message repeats byte for byte, Streamlit sends
+only its hash on later runs. The second carries the controls, and the exact values of one frame:
+78 kB instead of 726 for 61 frames of 100 classes, 40 of them values and 34 the module itself
+(`benchmarks/matrix_viewer.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+from plotly.colors import hex_to_rgb, sequential
+
+from app.components.frames import DETAIL_SIDE, TOP, Frames, ScaleKind, Window, cut_detail
+
+__all__ = ["Selection", "Texts", "matrix_viewer", "palette", "show_frame"]
+
+_HTML = """
+<section class="viewer">
+  <div class="title"></div>
+  <div class="controls">
+    <button type="button" class="play"></button>
+    <input type="range" class="slider" min="0" step="1">
+    <output class="label"></output>
+  </div>
+  <div class="stage">
+    <canvas tabindex="0" role="application"></canvas>
+    <div class="tip" hidden></div>
+  </div>
+  <div class="hint"></div>
+  <div class="spoken" aria-live="polite"></div>
+</section>
+"""
+_FOLDER = Path(__file__).parent
+_JS = (_FOLDER / "matrix_viewer.js").read_text(encoding="utf-8")
+_CSS = (_FOLDER / "matrix_viewer.css").read_text(encoding="utf-8")
+_FRAMES = st.components.v2.component("matrix_frames", js=_JS)
+_VIEWER = st.components.v2.component("matrix_viewer", html=_HTML, css=_CSS, js=_JS)
+
+# Okabe and Ito's blue and vermilion, darker outwards: distinguishable with every colour vision.
+_DIVERGING = ["#003A61", "#0072B2", "#86BBDD", "#FFFFFF", "#F2B183", "#D55E00", "#7A3300"]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Title of the viewer, and what a value, a row, a column and a frame are."""
+
+    title: str
+    quantity: str
+    row: str
+    column: str
+    frame: str = "Epoch"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Settled frame; and the cell as (row class, column class), only in the run of its click."""
+
+    frame: int
+    cell: tuple[int, int] | None
+
+
+def palette(kind: ScaleKind) -> npt.NDArray[np.uint8]:
+    """Colours of all codes, (256, 4) as red, green, blue and opacity; blank is transparent."""
+    anchors = _DIVERGING if kind == "diverging" else sequential.Cividis
+    colors = np.array([hex_to_rgb(anchor) for anchor in anchors])
+    at = np.linspace(0, TOP, len(colors))
+    channels = [np.interp(np.arange(TOP + 1), at, channel) for channel in colors.T]
+    table = np.zeros((256, 4), np.uint8)
+    table[: TOP + 1, :3] = np.rint(np.stack(channels, axis=1))
+    table[: TOP + 1, 3] = 255
+    return table
+
+
+def show_frame(key: str, frame: int) -> None:
+    """Set the frame of a viewer that this run has not drawn yet."""
+    st.session_state.setdefault(key, {})["view"] = {"frame": frame, "window": None}
+
+
+def matrix_viewer(
+    frames: Frames,
+    names: Sequence[str],
+    groups: Sequence[tuple[str, int]],
+    frame_labels: Sequence[str],
+    texts: Texts,
+    *,
+    exact: Callable[[int], npt.NDArray[np.floating]],
+    initial: int,
+    key: str,
+) -> Selection:
+    """Draw the viewer.
+
+    It runs the page again when a frame settles (the slider is released, playing ends, or a key
+    rests), when a cell is clicked, and, beyond 256 classes, when a window settles; never while
+    frames go by.
+
+    Parameters
+    ----------
+    frames : Frames
+    names : sequence of str
+        Of the classes, in their own order.
+    groups : sequence of (str, int)
+        Neighbours in the shown order, as (name, size); empty for none.
+    frame_labels : sequence of str
+        One a frame, such as "epoch 3".
+    texts : Texts
+    exact : callable
+        The matrix of a frame, as it went into `frames`; called for the settled one.
+    initial : int
+        Frame to begin with; negative ones count from the last.
+    key : str
+        The viewer's state is `st.session_state[key]["view"]`; `show_frame` sets it.
+    """
+    n_frames, side, _ = frames.codes.shape
+    n_classes = len(frames.order)
+    start = {"frame": initial % n_frames, "window": None}
+    raw = st.session_state.get(key, {}).get("view", start)
+    frame, window = _settled(raw, n_frames, n_classes)
+    body = palette(frames.scale.kind).tobytes() + frames.codes.tobytes()
+    header: dict[str, Any] = {
+        "kind": "frames",
+        "channel": key,
+        "side": side,
+        "names": [names[i] for i in frames.order],
+        "order": frames.order.tolist(),
+        "groups": list(groups),
+        "labels": list(frame_labels),
+        "texts": asdict(texts),
+        "scale": asdict(frames.scale),
+        "detailSide": DETAIL_SIDE,
+    }
+    token = _token(header, body)
+    detail = cut_detail(exact(frame), frames.order, window, frames.scale.kind)
+    view = _pack(
+        {
+            "kind": "view",
+            "channel": key,
+            "token": token,
+            "frame": frame,
+            "detail": asdict(window) | {"cells": len(detail)},
+        },
+        detail.tobytes(),
+    )
+    with st.container(gap=None):
+        _FRAMES(key=f"{key}-frames", data=_pack(header | {"token": token}, body), height=1)
+        result = _VIEWER(
+            key=key,
+            data=view,
+            default={"view": start},
+            on_view_change=_nothing,
+            on_cell_change=_nothing,
+        )
+    return Selection(frame, _cell(result.cell, n_classes))
+
+
+def _nothing() -> None:
+    """Declare a state or trigger name, as Streamlit wants a callback for each."""
+
+
+def _pack(header: dict[str, Any], body: bytes) -> bytes:
+    """Put a length, a JSON header and raw bytes into one message."""
+    text = json.dumps(header).encode()
+    return struct.pack("<I", len(text)) + text + body
+
+
+def _token(header: dict[str, Any], body: bytes) -> str:
+    """Name the frames by their content: the browser shows a view only with the frames it is of."""
+    return hashlib.blake2b(_pack(header, body), digest_size=8).hexdigest()
+
+
+def _settled(raw: Any, n_frames: int, n_classes: int) -> tuple[int, Window]:
+    """Frame and window of a state, which may stem from another run's matrix or from anywhere."""
+    whole = Window(0, 0, n_classes)
+    match raw:
+        case {"frame": int(frame), "window": [int(row), int(column), int(side)]}:
+            side = min(max(side, 1), n_classes)
+            row, column = (min(max(start, 0), n_classes - side) for start in (row, column))
+            window = Window(row, column, side)
+        case {"frame": int(frame)}:
+            window = whole
+        case _:
+            frame, window = n_frames - 1, whole
+    # Up to this size every value travels at once, whatever the browser shows of it.
+    window = whole if n_classes <= DETAIL_SIDE else window
+    return min(max(frame, 0), n_frames - 1), window
+
+
+def _cell(raw: Any, n_classes: int) -> tuple[int, int] | None:
+    match raw:
+        case [int(row), int(column)] if 0 <= row < n_classes and 0 <= column < n_classes:
+            return row, column
+    return None
