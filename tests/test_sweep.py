@@ -20,8 +20,10 @@ from tests.synthetic import synthetic_run
 
 # Stands for `ols train` and `ols resume` without loading torch: what happens is in the seed.
 FAKE = """
-import json, sys, time
+import json, signal, sys, time
 from pathlib import Path
+# A shell that starts the suite in the background makes its children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from ols_core.run_writer import RunWriter
 from ols_core.runs import load_run
 from tests.synthetic import synthetic_run
@@ -36,8 +38,8 @@ options = json.loads(Path(rest[rest.index("--config") + 1]).read_text())
 if options["seed"] == 66:
     sys.exit("Error: there is no such data set")
 writer = RunWriter.reopen(synthetic_run(root, run_id, method=options["method"], finished=False))
-writer.update(config=options)
 try:
+    writer.update(config=options)
     if options["seed"] == 77:
         writer.close("failed", "The loss became nan.")
         sys.exit(1)
