@@ -34,7 +34,10 @@ format: $(TESTING) ## Format the code
 	$(BIN)/ruff format .
 
 benchmark: $(TESTING) ## Run the benchmarks
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@browser=$$(bash tests/find_browser.sh) || exit 1; \
+	for script in benchmarks/*.py; do \
+		echo "== $$script"; OLS_BROWSER="$$browser" $(BIN)/python $$script || exit 1; \
+	done
 
 screenshots: $(TESTING) ## Take the pictures of the dashboard that the README shows
 	@browser=$$(bash tests/find_browser.sh) || exit 1; \
