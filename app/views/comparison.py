@@ -71,8 +71,8 @@ def _metrics(
         {
             "Run": run.id,
             _BEST: ", ".join(METRIC_TITLES[m] for m in shown_best(differences, run.id)),
-            **predictions.numbers(run, choices),
             "T": cache.temperature(run),
+            **predictions.numbers(run, choices),
         }
         for run in runs
     ]

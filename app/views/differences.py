@@ -108,9 +108,17 @@ def _table(after: Moment, before: Moment | None, names: Sequence[str]) -> None:
         }
         for change in changes
     ]
-    plain = st.column_config.NumberColumn(format="%.4f")
-    signed = st.column_config.NumberColumn(format="%+.4f")
-    columns = {"Before": plain, "After": plain, "Difference": signed}
+    # All five columns fit beside the matrix.
+    name = st.column_config.TextColumn(width=84)
+    plain = st.column_config.NumberColumn(format="%.3f", width=54)
+    signed = st.column_config.NumberColumn(format="%+.3f", width=68)
+    columns = {
+        "Target class": name,
+        "Receives": name,
+        "Before": plain,
+        "After": plain,
+        "Difference": signed,
+    }
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns, alt="Differences")
     st.caption(
         f"Before: {matrices.moment_name(before)}. After: {matrices.moment_name(after)}. The "
