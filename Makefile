@@ -23,7 +23,7 @@ dashboard: $(RUNTIME) ## Install what is needed and open the dashboard on http:/
 
 test: $(TESTING) ## Install the test tools and a browser if needed, and run the whole suite
 	@browser=$$(bash tests/find_browser.sh) || exit 1; \
-	OLS_BROWSER="$$browser" $(BIN)/python -m pytest $(ARGS)
+	OLS_BROWSER="$$browser" $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: $(TESTING) ## Check style and types
 	$(BIN)/ruff check .
