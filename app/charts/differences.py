@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from app.charts.theme import GREY, color, style
+from app.charts.grid import Grid
+from app.charts.theme import color
 from ols_core.analysis.calibration import RunDifference
 
 __all__ = ["METRIC_TITLES", "interval_plot"]
@@ -34,41 +35,39 @@ def interval_plot(
     baseline : str
     """
     metrics = list(dict.fromkeys(found.metric for found in differences))
-    figure = make_subplots(
-        cols=len(metrics),
-        shared_yaxes=True,
-        horizontal_spacing=0.06,
-        subplot_titles=[f"Δ {METRIC_TITLES[metric]}" for metric in metrics],
-    )
-    for column, metric in enumerate(metrics, start=1):
+    grid = Grid(len(metrics), gap_x=0.06, share_y=True)
+    for column, metric in enumerate(metrics):
+        grid.title(0, column, f"Δ {METRIC_TITLES[metric]}")
         shown = [found for found in differences if found.metric == metric]
         for found, position in zip(shown, colors, strict=True):
-            figure.add_trace(_point(found, position), row=1, col=column)
-        figure.add_vline(x=0, line={"color": GREY, "dash": "dash", "width": 1}, col=column)
-    figure.update_xaxes(title=f"minus {baseline}: left is better", nticks=5)
-    figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_annotations(font_size=13)
-    height = 130 + 36 * (len(differences) // len(metrics))
-    style(figure, "", height, showlegend=False)
-    return figure.update_layout(title=None, margin={"t": 40})
+            grid.add(0, column, **_point(found, position))
+        across = {"title": f"minus {baseline}: left is better", "nticks": 5}
+        grid.axes(0, column, across, {"autorange": "reversed", "type": "category"})
+        grid.vertical_line(0, column, 0.0)
+    return grid.figure(
+        height=130 + 36 * (len(differences) // len(metrics)),
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        showlegend=False,
+    )
 
 
-def _point(found: RunDifference, position: int) -> go.Scatter:
+def _point(found: RunDifference, position: int) -> dict[str, Any]:
     assert found.low is not None
     assert found.high is not None
-    return go.Scatter(
-        x=[found.difference],
-        y=[found.run],
-        mode="markers",
-        marker={"size": 10, "color": color(position)},
-        error_x={
+    return {
+        "type": "scatter",
+        "x": [found.difference],
+        "y": [found.run],
+        "mode": "markers",
+        "marker": {"size": 10, "color": color(position)},
+        "error_x": {
             "array": [found.high - found.difference],
             "arrayminus": [found.difference - found.low],
             "color": color(position),
             "width": 6,
         },
-        hovertemplate=(
+        "hovertemplate": (
             f"{found.run}<br>{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
             f"<br>adjusted p {found.adjusted_p:.3g}<extra></extra>"
         ),
-    )
+    }

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
+from app.charts.grid import Grid
 from app.charts.theme import GREY, color, legend_above, style
 from ols_core.analysis.calibration import CalibratedBand, Reliability, wilson_interval
 
@@ -46,27 +46,19 @@ def reliability_panels(
     height : int
         In pixels.
     """
-    columns = max(columns, len(bands))
-    unused: list[dict[str, int] | None] = [None] * (columns - len(bands))
-    used: list[dict[str, int] | None] = [{} for _ in bands]
-    figure = make_subplots(
-        rows=2,
-        cols=columns,
-        specs=[used + unused, used + unused],
-        row_heights=_ROWS,
-        shared_xaxes=True,
-        shared_yaxes=True,
-        vertical_spacing=0.05,
-        horizontal_spacing=0.05,
-        subplot_titles=[_heading(name, band) for name, band in bands.items()],
-    )
-    for position, band in enumerate(bands.values()):
-        _panel(figure, band, position + 1, first + position)
+    grid = Grid(max(columns, len(bands)), _ROWS, share_x=True, share_y=True)
     most = max(int(band.bins.counts.max()) for band in bands.values())
-    _label(figure, most)
-    figure.update_annotations(font_size=13)
-    style(figure, "", height, showlegend=False, bargap=0, barmode="overlay")
-    return figure.update_layout(title=None, margin={"t": 76, "r": _RIGHT})
+    for column, (name, band) in enumerate(bands.items()):
+        grid.title(0, column, _heading(name, band))
+        _panel(grid, band, column, first + column)
+        _label(grid, column, most)
+    return grid.figure(
+        height=height,
+        margin={"l": 10, "r": _RIGHT, "t": 76, "b": 10},
+        showlegend=False,
+        bargap=0,
+        barmode="overlay",
+    )
 
 
 def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) -> go.Figure:
@@ -79,15 +71,16 @@ def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) 
     height : int
         In pixels.
     """
-    figure = make_subplots(
-        rows=2, cols=1, row_heights=_ROWS, shared_xaxes=True, vertical_spacing=0.05
-    )
-    _diagonal(figure, 1)
+    grid = Grid(1, _ROWS, share_x=True)
+    _diagonal(grid, 0)
     for position, (name, band) in enumerate(bands.items()):
         bins = band.bins
         filled = bins.counts > 0
         shade = color(position)
-        figure.add_scatter(
+        grid.add(
+            0,
+            0,
+            type="scatter",
             x=bins.confidence[filled],
             y=bins.accuracy[filled],
             error_y=_whiskers(bins, filled, shade),
@@ -98,10 +91,11 @@ def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) 
             marker={"size": 7},
             customdata=_details(band)[filled],
             hovertemplate=f"{name}<br>{_HOVER}<extra></extra>",
-            row=1,
-            col=1,
         )
-        figure.add_scatter(
+        grid.add(
+            1,
+            0,
+            type="scatter",
             x=bins.edges,
             y=np.append(bins.counts, bins.counts[-1]),
             name=name,
@@ -110,11 +104,9 @@ def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) 
             mode="lines",
             line={"color": shade, "width": 2, "shape": "hv"},
             hovertemplate=f"{name}<br>from %{{x:.1%}}: %{{y}} images<extra></extra>",
-            row=2,
-            col=1,
         )
-    _label(figure, max(int(band.bins.counts.max()) for band in bands.values()))
-    style(figure, "Accuracy by confidence", height)
+    _label(grid, 0, max(int(band.bins.counts.max()) for band in bands.values()))
+    figure = style(grid.figure(), "Accuracy by confidence", height)
     legend_above(figure, lines=-(-len(bands) // _NAMES_IN_LINE))
     return figure.update_layout(margin={"r": _RIGHT})
 
@@ -127,28 +119,33 @@ def _heading(name: str, band: CalibratedBand) -> str:
     )
 
 
-def _label(figure: go.Figure, most: int) -> None:
+def _label(grid: Grid, column: int, most: int) -> None:
     """Give all panels the same axes; `most` is the number of images of the fullest bin."""
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
-    figure.update_xaxes(title="confidence", row=2)
-    figure.update_yaxes(range=[0, 1], tickformat=".0%", row=1)
-    figure.update_yaxes(title="accuracy", row=1, col=1)
-    figure.update_yaxes(range=[0, 1.05 * most], nticks=4, row=2)
-    figure.update_yaxes(title="images", row=2, col=1)
+    shares = {"range": [0, 1], "tickformat": ".0%"}
+    across = shares | {"tickvals": [0, 0.25, 0.5, 0.75, 1]}
+    images = {"range": [0, 1.05 * most], "nticks": 4}
+    first = column == 0
+    grid.axes(0, column, across, shares | ({"title": "accuracy"} if first else {}))
+    grid.axes(
+        1,
+        column,
+        across | {"title": "confidence"},
+        images | ({"title": "images"} if first else {}),
+    )
 
 
-def _panel(figure: go.Figure, band: CalibratedBand, column: int, position: int) -> None:
+def _panel(grid: Grid, band: CalibratedBand, column: int, position: int) -> None:
     bins = band.bins
     widths = np.diff(bins.edges)
     centres = bins.edges[:-1] + widths / 2
     filled = bins.counts > 0
     shade = color(position)
     shared = {
+        "type": "bar",
         "x": centres,
         "width": widths,
         "customdata": _details(band),
         "hovertemplate": f"{_HOVER}<extra></extra>",
-        "col": column,
     }
     # Translucent, so that the whiskers in the same colour can be seen on them.
     solid = {"color": shade, "opacity": 0.5, "line": {"width": 0.5, "color": GREY}}
@@ -158,34 +155,36 @@ def _panel(figure: go.Figure, band: CalibratedBand, column: int, position: int) 
         "pattern": {"shape": "/", "fgcolor": GREY, "size": 8, "solidity": 0.2},
     }
     shaded = {"color": _BAND, "line": {"width": 1.5, "color": GREY}}
-    figure.add_bar(y=bins.accuracy, marker=solid, row=1, **shared)
+    grid.add(0, column, y=bins.accuracy, marker=solid, **shared)
     # From accuracy to mean confidence: hatched, so that it needs no second colour.
-    figure.add_bar(y=bins.gap, base=bins.accuracy, marker=hatched, row=1, **shared)
-    figure.add_bar(y=band.high - band.low, base=band.low, marker=shaded, row=1, **shared)
-    figure.add_scatter(
+    grid.add(0, column, y=bins.gap, base=bins.accuracy, marker=hatched, **shared)
+    grid.add(0, column, y=band.high - band.low, base=band.low, marker=shaded, **shared)
+    grid.add(
+        0,
+        column,
+        type="scatter",
         x=centres[filled],
         y=bins.accuracy[filled],
         error_y=_whiskers(bins, filled, shade),
         mode="markers",
         marker={"color": shade, "size": 1},
         hoverinfo="skip",
-        row=1,
-        col=column,
     )
-    _diagonal(figure, column)
-    figure.add_bar(y=bins.counts, marker=solid, row=2, **shared)
+    _diagonal(grid, column)
+    grid.add(1, column, y=bins.counts, marker=solid, **shared)
 
 
-def _diagonal(figure: go.Figure, column: int) -> None:
-    figure.add_scatter(
+def _diagonal(grid: Grid, column: int) -> None:
+    grid.add(
+        0,
+        column,
+        type="scatter",
         x=[0, 1],
         y=[0, 1],
         mode="lines",
         line={"color": GREY, "dash": "dash", "width": 1.5},
         hoverinfo="skip",
         showlegend=False,
-        row=1,
-        col=column,
     )
 
 
