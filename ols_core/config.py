@@ -212,6 +212,14 @@ class TrainConfig(BaseModel):
     compile: Annotated[
         bool, Field(description="Compile the network first: takes a minute, then saves time.")
     ] = False
+    save_features_every: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Store the test images' features after every so many epochs, and after the "
+            "last (0: only those of the finished network).",
+        ),
+    ] = 0
     workers: Annotated[
         int, Field(ge=0, description="Processes that decode images too large to keep in memory.")
     ] = 2

@@ -7,7 +7,8 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -104,6 +105,27 @@ class RunWriter:
             leftover.unlink()
         return writer
 
+    @classmethod
+    @contextmanager
+    def amending(cls, run: Run) -> Iterator[RunWriter]:
+        """Add parts to a run that nobody writes; its status stays as it is.
+
+        At the end `run.json` is touched, since whoever caches goes by its modification time.
+
+        Raises
+        ------
+        RunError
+            If another process writes the run now.
+        """
+        writer = cls(run.path, run.info)
+        writer._acquire()
+        try:
+            writer.info = load_run(run.id, run.path.parent).info
+            yield writer
+            writer.update()
+        finally:
+            writer._lock.release()
+
     def _acquire(self) -> None:
         """Lock the run.
 
@@ -149,9 +171,10 @@ class RunWriter:
         kept = [record for record in read_history(self.path) if record["epoch"] <= epoch]
         text = "".join(json.dumps(record) + "\n" for record in kept)
         self._write("history.jsonl", lambda file: file.write(text.encode()))
-        for file in (self.path / "soft_labels").glob("[0-9]*.npy"):
-            if int(file.stem) > epoch:
-                file.unlink()
+        for folder in ("soft_labels", "features/*_epochs"):
+            for file in self.path.glob(f"{folder}/[0-9]*.npy"):
+                if int(file.stem) > epoch:
+                    file.unlink()
 
     def save_soft_labels(
         self, epoch: int, matrix: npt.ArrayLike, counts: npt.NDArray[np.int64]
@@ -176,9 +199,15 @@ class RunWriter:
         self._save_array(f"predictions/{split}_logits.npy", logits)
         self._save_array(f"predictions/{split}_labels.npy", labels.astype(np.int64))
 
-    def save_features(self, split: str, features: npt.NDArray[np.floating]) -> None:
-        """Store penultimate features, (N, D), of a split as float16."""
-        self._save_array(f"features/{split}.npy", features.astype(np.float16))
+    def save_features(
+        self, split: str, features: npt.NDArray[np.floating], epoch: int | None = None
+    ) -> None:
+        """Store penultimate features, (N, D), of a split as float16.
+
+        Without `epoch` they are those of the finished network.
+        """
+        part = split if epoch is None else f"{split}_epochs/{epoch:04d}"
+        self._save_array(f"features/{part}.npy", features.astype(np.float16))
 
     def save_weights(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         """Store the network's parameters and buffers as safetensors."""

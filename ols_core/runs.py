@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from ols_core.errors import ArgumentError, RunError, RunNotFoundError
 __all__ = [
     "DEFAULT_ROOT",
     "SCHEMA_VERSION",
+    "SPLITS",
     "DatasetInfo",
     "ModelInfo",
     "Run",
@@ -40,6 +42,7 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 DEFAULT_ROOT = Path("checkpoints")
+SPLITS = ("test", "train", "val")
 Status = Literal["running", "finished", "stopped", "failed", "interrupted"]
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
@@ -75,12 +78,15 @@ class RunInfo(_Record):
     """The content of `run.json`; `created` is an ISO 8601 time in UTC.
 
     `summary` maps a split to its metrics (`ols_core.analysis.calibration.PredictionSummary`);
-    `process` holds the pid and host of a running training.
+    `process` holds the pid and host of a running training. `name`, `tags` and `archived` are the
+    user's to change (`ols_core.run_manager`).
     """
 
     schema_version: Literal[1] = 1
     id: str
     name: str
+    tags: tuple[str, ...] = ()
+    archived: bool = False
     created: str
     status: Literal["running", "finished", "stopped", "failed"]
     error: str | None = None
@@ -136,10 +142,17 @@ class Run:
         return read_history(self.path)
 
     @cached_property
+    def n_epochs(self) -> int:
+        """Number of epochs in the history, counted without reading what they recorded."""
+        try:
+            return (self.path / "history.jsonl").read_bytes().count(b"\n")
+        except FileNotFoundError:
+            return 0
+
+    @cached_property
     def soft_label_epochs(self) -> list[int]:
         """Epochs whose soft-label matrix is stored; 0 is the initial matrix."""
-        files = (self.path / "soft_labels").glob("[0-9]*.npy")
-        return sorted(int(file.stem) for file in files if file.stem.isdigit())
+        return _epochs_in(self.path / "soft_labels")
 
     def soft_labels(self, epoch: int) -> npt.NDArray[np.float32]:
         """Soft-label matrix after `epoch`, float32 (K, K), row = target class, memory-mapped.
@@ -166,8 +179,23 @@ class Run:
         return self._array(f"predictions/{split}_logits.npy", f"predictions for the {split} split")
 
     def labels(self, split: str = "test") -> npt.NDArray[np.int64]:
-        """True classes of a split, int64 (N,)."""
+        """Classes of a split, int64 (N,); with label noise, those that it was trained on."""
         return self._array(f"predictions/{split}_labels.npy", f"labels of the {split} split")
+
+    def true_labels(self, split: str = "test") -> npt.NDArray[np.int64]:
+        """Classes of a split before any label noise, int64 (N,)."""
+        noisy = split == "train" and self.has("label_noise/true.npy")
+        return self.label_noise()[1] if noisy else self.labels(split)
+
+    def fingerprint(self, split: str = "test") -> str | None:
+        """Hash of the true labels of a split, which tells its images; None where not known."""
+        recorded = self.info.dataset.fingerprints.get(split)
+        if recorded is not None:
+            return recorded
+        try:
+            return label_fingerprint(self.true_labels(split))
+        except RunError:
+            return None
 
     def label_noise(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Training labels as given and before noise, int64 (N,) each, of a run with label noise."""
@@ -176,9 +204,19 @@ class Run:
         )
         return given, true
 
-    def features(self, split: str = "test") -> npt.NDArray[np.float16]:
-        """Penultimate features of a split, float16 (N, D), memory-mapped."""
-        return self._array(f"features/{split}.npy", f"features of the {split} split")
+    def features(self, split: str = "test", epoch: int | None = None) -> npt.NDArray[np.float16]:
+        """Penultimate features of a split, float16 (N, D), memory-mapped.
+
+        Those of the finished network, or after one of `feature_epochs`.
+        """
+        if epoch is None:
+            return self._array(f"features/{split}.npy", f"features of the {split} split")
+        part = f"features/{split}_epochs/{epoch:04d}.npy"
+        return self._array(part, f"features of the {split} split after epoch {epoch}")
+
+    def feature_epochs(self, split: str = "test") -> list[int]:
+        """Epochs after which the features of a split are stored, ascending."""
+        return _epochs_in(self.path / "features" / f"{split}_epochs")
 
     def classifier_weight(self) -> npt.NDArray[np.floating]:
         """Weight of the final linear layer, (K, D): the last tensor of that shape.
@@ -277,13 +315,18 @@ def load_run(run_id: str, root: str | Path = DEFAULT_ROOT) -> Run:
     return _open(path)
 
 
-def scan_runs(root: str | Path = DEFAULT_ROOT) -> RunScan:
-    """Read every run directory below `root`; a damaged one becomes a problem, not an error."""
+def scan_runs(root: str | Path = DEFAULT_ROOT, known: Sequence[Run] = ()) -> RunScan:
+    """Read every run directory below `root`; a damaged one becomes a problem, not an error.
+
+    Of the runs of an earlier scan, `known`, only those are read again that have changed since.
+    """
+    earlier = {run.path: run for run in known}
     runs: list[Run] = []
     problems: dict[str, str] = {}
     for run_id in _run_directories(Path(root)):
+        path = Path(root) / run_id
         try:
-            runs.append(_open(Path(root) / run_id))
+            runs.append(_open(path, earlier.get(path)))
         except RunError as error:
             problems[run_id] = str(error)
     runs.sort(key=lambda run: (run.info.created, run.id), reverse=True)
@@ -331,6 +374,11 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     return records
 
 
+def _epochs_in(folder: Path) -> list[int]:
+    files = folder.glob("[0-9]*.npy")
+    return sorted(int(file.stem) for file in files if file.stem.isdigit())
+
+
 def _run_directories(root: Path) -> list[str]:
     if not root.is_dir():
         return []
@@ -339,10 +387,12 @@ def _run_directories(root: Path) -> list[str]:
     return sorted(name for name in names if (root / name / "run.json").is_file())
 
 
-def _open(path: Path) -> Run:
+def _open(path: Path, known: Run | None = None) -> Run:
     file = path / "run.json"
     try:
         modified = file.stat().st_mtime_ns
+        if known is not None and known.modified == modified:
+            return known
         info = RunInfo.model_validate_json(file.read_bytes())
     except ValidationError as error:
         problem = error.errors()[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 from ols_core.config import TrainConfig
 from ols_core.data import Dataset, load_dataset
-from ols_core.data.batches import Batch, Batches, make_batches
+from ols_core.data.batches import Batch, Batches, Statistics, make_batches, pixel_statistics
 from ols_core.errors import ArgumentError
 from ols_core.losses import HardLabelLoss, build_loss
 from ols_core.models import build_model, expected_statistics, freeze_backbone
@@ -27,7 +27,7 @@ from ols_core.training.optimizers import build_optimizer, build_schedule, check_
 from ols_core.training.precision import Hardware, choose_hardware
 from ols_core.weights import load_weights
 
-__all__ = ["Session", "environment", "open_session"]
+__all__ = ["Session", "check_image_size", "environment", "open_session"]
 
 Mixing = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -38,8 +38,9 @@ class Session:
 
     `network` is the plain module (for weights and features), `model` the same under Fabric's
     precision and, with several processes, its gradients averaged; `average` holds the moving
-    average of its weights; `mixing` blends images and turns labels into distributions. `notices`
-    are sentences for the user.
+    average of its weights; `mixing` blends images and turns labels into distributions.
+    `statistics` are the mean and standard deviation that images are normalised by. `notices` are
+    sentences for the user.
     """
 
     config: TrainConfig
@@ -53,6 +54,7 @@ class Session:
     optimizer: Any
     schedule: LRScheduler
     batches: Mapping[str, Batches]
+    statistics: Statistics
     mixing: Mixing | None
     notices: tuple[str, ...]
 
@@ -60,6 +62,21 @@ class Session:
     def evaluated(self) -> nn.Module:
         """The network whose predictions count: the averaged one, if there is one."""
         return self.network if self.average is None else self.average.module
+
+    def evaluation_batches(self, split: str) -> Batches:
+        """Batches of a split as its images are, in their order; of `train` too."""
+        if split != "train":
+            return self.batches[split]
+        # Under another name, so that they are neither shuffled nor augmented.
+        images = {"unaltered": self.dataset.splits["train"]}
+        return make_batches(
+            self.config,
+            replace(self.dataset, splits=images),
+            self.fabric.device,
+            rank=self.fabric.global_rank,
+            world=self.fabric.world_size,
+            statistics=self.statistics,
+        )["unaltered"]
 
     def train_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Forward, backward and update on one batch; returns (mean loss, logits)."""
@@ -148,13 +165,15 @@ def open_session(config: TrainConfig, download: bool = False, resumed: bool = Fa
     criterion = _criterion(config, dataset.n_classes).to(fabric.device)
     network, notices = _network(config, dataset, resumed)
     notices += _notices(config)
+    expected = expected_statistics(network, dataset.image_shape[2])
+    statistics = expected or pixel_statistics(dataset.splits["train"])
     batches = make_batches(
         config,
         dataset,
         fabric.device,
         rank=fabric.global_rank,
         world=fabric.world_size,
-        statistics=expected_statistics(network, dataset.image_shape[2]),
+        statistics=statistics,
     )
     optimizer = build_optimizer(network, config)
     schedule = build_schedule(optimizer, config, len(batches["train"]))
@@ -176,6 +195,7 @@ def open_session(config: TrainConfig, download: bool = False, resumed: bool = Fa
         optimizer=fabric_optimizer,
         schedule=schedule,
         batches=batches,
+        statistics=statistics,
         mixing=_mixing(config, dataset.n_classes),
         notices=tuple(notices),
     )
@@ -200,14 +220,14 @@ def _network(config: TrainConfig, dataset: Dataset, resumed: bool) -> tuple[nn.M
     height, width, channels = dataset.image_shape
     pretrained = config.pretrained and not resumed
     network = build_model(config.model, dataset.n_classes, channels, pretrained)
-    _check_size(network, config.model, (channels, height, width))
+    check_image_size(network, config.model, (channels, height, width))
     notices = load_weights(network, config.weights) if config.weights and not resumed else []
     if config.freeze:
         freeze_backbone(network)
     return network.to(memory_format=torch.channels_last), notices
 
 
-def _check_size(network: nn.Module, name: str, shape: tuple[int, int, int]) -> None:
+def check_image_size(network: nn.Module, name: str, shape: tuple[int, int, int]) -> None:
     """Refuse images that the architecture cannot take, before anything is written."""
     network.eval()
     try:

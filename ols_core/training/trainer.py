@@ -33,7 +33,8 @@ from ols_core.runs import (
 )
 from ols_core.seeding import derive_seed
 from ols_core.thumbnails import write_thumbnails
-from ols_core.training.engine import FLOAT16_MAX, EpochMetrics, predict, run_epoch
+from ols_core.training.engine import EpochMetrics, predict, run_epoch
+from ols_core.training.features import stored_logits
 from ols_core.training.observer import Observer
 from ols_core.training.session import Session, environment, open_session
 from ols_core.training.signals import StopSignals
@@ -154,6 +155,10 @@ def _fit(
     """Train from epoch `first` to the last; after each, the run directory is complete."""
     for epoch in range(first, session.config.epochs + 1):
         record = _one_epoch(session, epoch, observer, stop)
+        if _keeps_features(session.config, epoch):
+            found = predict(session.evaluated, session.batches["test"], session.fabric, True)
+            if writer is not None and found.features is not None:
+                writer.save_features("test", found.features, epoch)
         if writer is not None:
             counts = session.criterion.counts.cpu().numpy()
             writer.save_soft_labels(epoch, _matrix(session), counts)
@@ -163,6 +168,11 @@ def _fit(
             writer.update()
         observer.epoch_done(record)
     stop.check()
+
+
+def _keeps_features(config: TrainConfig, epoch: int) -> bool:
+    every = config.save_features_every
+    return every > 0 and (epoch % every == 0 or epoch == config.epochs)
 
 
 def _one_epoch(
@@ -227,15 +237,18 @@ def _closes_period(step: int, period: float) -> bool:
 
 
 def _evaluate(session: Session, writer: RunWriter | None) -> dict[str, Any]:
-    """Write predictions, test features, weights, thumbnails and the summary; finish the run."""
+    """Write predictions, features, weights, thumbnails and the summary; finish the run."""
+    splits = session.dataset.splits
+    # The training images of a run with label noise are kept to look for the flipped ones.
+    looked_at = ["test"] if splits["train"].true_labels is None else ["test", "train"]
     summary: dict[str, Any] = {}
-    for split in ("val", "test"):
-        on_test = split == "test"
-        found = predict(session.evaluated, session.batches[split], session.fabric, on_test)
+    for split in ("val", *looked_at):
+        batches = session.evaluation_batches(split)
+        found = predict(session.evaluated, batches, session.fabric, split in looked_at)
         # The summary is made from what is stored, so that whoever recomputes it agrees.
-        fits = np.abs(found.logits).max() <= FLOAT16_MAX
-        logits = found.logits.astype(np.float16) if fits else found.logits
-        summary[split] = asdict(summarize_predictions(logits, found.labels))
+        logits = stored_logits(found.logits)
+        if split != "train":
+            summary[split] = asdict(summarize_predictions(logits, found.labels))
         if writer is not None:
             writer.save_predictions(split, logits, found.labels)
             if found.features is not None:
@@ -243,7 +256,8 @@ def _evaluate(session: Session, writer: RunWriter | None) -> dict[str, Any]:
     if writer is not None:
         weights = session.evaluated.state_dict()
         writer.save_weights({k: v.cpu().numpy() for k, v in weights.items()})
-        write_thumbnails(writer.path.parent, session.dataset.splits["test"])
+        for split in looked_at:
+            write_thumbnails(writer.path.parent, splits[split], split)
         writer.update(summary=summary)
         writer.close("finished")
     return summary
