@@ -31,13 +31,6 @@ export default function (component) {
     : receiveView(component, header, body)
 }
 
-function unpack(message) {
-  const view = new DataView(message.buffer, message.byteOffset, message.byteLength)
-  const length = view.getUint32(0, true)
-  const header = JSON.parse(new TextDecoder().decode(message.subarray(4, 4 + length)))
-  return { header, body: message.subarray(4 + length) }
-}
-
 function receiveFrames(owner, header, body) {
   const { channel, token } = header
   if (frameStore.get(channel)?.token !== token) {
@@ -87,8 +80,6 @@ function cut(values, size) {
 }
 
 // --- numbers ---------------------------------------------------------------------------------
-
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high)
 
 function position(value, { kind, low, high }) {
   const inside = clamp(value, low, high)
@@ -323,14 +314,8 @@ class Viewer {
   }
 
   readTheme() {
-    const style = getComputedStyle(this.root)
-    const read = (name) => style.getPropertyValue(name).trim()
-    this.theme = {
-      text: read("--st-text-color"),
-      background: read("--st-background-color"),
-      primary: read("--st-primary-color"),
-      font: `${FONT}px ${read("--st-font") || "sans-serif"}`,
-    }
+    const theme = pageTheme(this.root)
+    this.theme = { ...theme, font: `${FONT}px ${theme.family}` }
   }
 
   // What goes to Python ---------------------------------------------------------------------
@@ -904,7 +889,7 @@ class Viewer {
     context.textBaseline = "middle"
     context.textAlign = "right"
     for (const { at, text } of ticks) {
-      context.fillText(this.shorten(text, this.labelRoom), right, plot.y + at * this.step)
+      context.fillText(shorten(context, text, this.labelRoom), right, plot.y + at * this.step)
     }
     context.font = theme.font.replace(`${FONT}px`, "12px")
     this.writeAlong(texts.row, LINE / 2 + 1, plot.y + plot.size / 2, -Math.PI / 2, "center")
@@ -923,7 +908,7 @@ class Viewer {
       const x = left + at * this.step
       const y = plot.y + plot.size + 7
       if (level) context.fillText(text, x, y + LINE / 2)
-      else this.writeAlong(this.shorten(text, this.labelRoom), x, y, -Math.PI / 2, "right")
+      else this.writeAlong(shorten(context, text, this.labelRoom), x, y, -Math.PI / 2, "right")
     }
     context.font = theme.font.replace(`${FONT}px`, "12px")
     context.textAlign = "center"
@@ -940,7 +925,7 @@ class Viewer {
     context.textAlign = "left"
     context.textBaseline = "middle"
     context.fillStyle = theme.text
-    const title = this.shorten(frames.panels[panel].title, plot.size)
+    const title = shorten(context, frames.panels[panel].title, plot.size)
     context.fillText(title, this.left, PAD_TOP + PANEL_TITLE / 2 - 2)
     context.font = theme.font
   }
@@ -953,12 +938,6 @@ class Viewer {
     context.textAlign = align
     context.fillText(text, 0, 0)
     context.restore()
-  }
-
-  shorten(text, room) {
-    const width = this.context.measureText(text).width
-    if (width <= room) return text
-    return `${text.slice(0, Math.floor((text.length * room) / width) - 1)}…`
   }
 
   drawBar() {

@@ -11,12 +11,8 @@ only its hash on later runs. The second carries the controls, and the exact valu
 
 from __future__ import annotations
 
-import hashlib
-import json
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +30,7 @@ from app.components.frames import (
     cut_detail,
     encode_counts,
 )
+from app.components.message import declared, pack, read_assets, token
 from ols_core.analysis.similarity import Dendrogram
 
 __all__ = ["Panel", "Selection", "Texts", "matrix_viewer", "palette", "show_frame"]
@@ -54,9 +51,8 @@ _HTML = """
   <div class="spoken" aria-live="polite"></div>
 </section>
 """
-_FOLDER = Path(__file__).parent
-_JS = (_FOLDER / "matrix_viewer.js").read_text(encoding="utf-8")
-_CSS = (_FOLDER / "matrix_viewer.css").read_text(encoding="utf-8")
+_JS = read_assets("shared.js", "matrix_viewer.js")
+_CSS = read_assets("shared.css", "matrix_viewer.css")
 _FRAMES = st.components.v2.component("matrix_frames", js=_JS)
 _VIEWER = st.components.v2.component("matrix_viewer", html=_HTML, css=_CSS, js=_JS)
 
@@ -170,15 +166,15 @@ def matrix_viewer(
         "labels": list(frame_labels),
         "texts": asdict(texts),
     }
-    token = _token(header, body)
+    name = token(header, body)
     with st.container(gap=None):
-        _FRAMES(key=f"{key}-frames", data=_pack(header | {"token": token}, body), height=1)
+        _FRAMES(key=f"{key}-frames", data=pack(header | {"token": name}, body), height=1)
         result = _VIEWER(
             key=key,
-            data=_view(panels, frame, window, {"channel": key, "token": token}),
+            data=_view(panels, frame, window, {"channel": key, "token": name}),
             default={"view": start},
-            on_view_change=_nothing,
-            on_cell_change=_nothing,
+            on_view_change=declared,
+            on_cell_change=declared,
         )
     return Selection(frame, _cell(result.cell, n_classes))
 
@@ -218,7 +214,7 @@ def _view(panels: Sequence[Panel], frame: int, window: Window, header: dict[str,
     ]
     shown = asdict(window) | {"cells": len(details[0]), "counts": len(panels) * len(order)}
     body = [*details, *(count.astype(np.float32) for count in counts)]
-    return _pack(
+    return pack(
         header | {"kind": "view", "frame": frame, "detail": shown},
         b"".join(array.tobytes() for array in body),
     )
@@ -251,21 +247,6 @@ def _scaled_tree(
     heights = share(np.stack([tree.left_height, tree.right_height, tree.height]))
     merges = np.vstack([tree.left, tree.right, heights]).T
     return merges.astype(np.float32), None if cut is None else float(share(cut))
-
-
-def _nothing() -> None:
-    """Declare a state or trigger name, as Streamlit wants a callback for each."""
-
-
-def _pack(header: dict[str, Any], body: bytes) -> bytes:
-    """Put a length, a JSON header and raw bytes into one message."""
-    text = json.dumps(header).encode()
-    return struct.pack("<I", len(text)) + text + body
-
-
-def _token(header: dict[str, Any], body: bytes) -> str:
-    """Name the frames by their content: the browser shows a view only with the frames it is of."""
-    return hashlib.blake2b(_pack(header, body), digest_size=8).hexdigest()
 
 
 def _settled(raw: Any, n_frames: int, n_classes: int) -> tuple[int, Window]:
