@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,6 @@ from ols_core.analysis.calibration import (
     Reliability,
     TemperatureScaling,
 )
-from ols_core.analysis.embedding import project, stratified_sample
 from ols_core.analysis.similarity import (
     ClassMap,
     Dendrogram,
@@ -28,15 +28,14 @@ from ols_core.analysis.similarity import (
     TaxonomyAgreement,
 )
 from ols_core.analysis.soft_labels import Convergence
-from ols_core.projections import load_projection
 from ols_core.runs import Run
 from ols_core.thumbnails import Thumbnails, load_thumbnails
 
 __all__ = [
     "SOURCE_PARTS",
-    "Layout",
     "Source",
     "TopLabels",
+    "atlas_bytes",
     "class_dendrogram",
     "class_map",
     "class_orders",
@@ -45,7 +44,6 @@ __all__ = [
     "convergence",
     "final_epoch",
     "hierarchy",
-    "layout",
     "logits",
     "mantel",
     "reliability",
@@ -67,7 +65,6 @@ SOURCE_PARTS: dict[Source, str] = {
     "classifier": "weights.safetensors",
 }
 """What a run must hold for each source of class similarity."""
-_LIVE_SAMPLES = 3000
 _SAMPLED_EPOCHS = 12
 _PICTURE_IMAGES = 3
 # Each permutation of 1000 classes takes 10 ms: fewer of them above so many classes.
@@ -224,40 +221,21 @@ def hierarchy(run: Run, source: Source, epoch: int) -> Hierarchy:
     return similarity.class_hierarchy(class_similarity(run, source, epoch))
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Two-dimensional points (n, 2) of the test samples `indices`."""
-
-    indices: npt.NDArray[np.int64]
-    points: npt.NDArray[np.float32]
-
-
-@cached
-def layout(run: Run, method: str, computed: int) -> Layout | None:
-    """Stored projection, or a principal-component one made at once; None if neither is to be had.
-
-    `computed` is the modification time of the stored file, 0 if there is none.
-    """
-    if computed:
-        stored = load_projection(run, method)
-        if stored is not None:
-            return Layout(stored.indices, stored.coordinates)
-    if method != "pca":
-        return None
-    labels = run.labels()
-    indices = stratified_sample(labels, min(_LIVE_SAMPLES, len(labels)), seed=0)
-    return Layout(indices, project(run.features()[indices], "pca").coordinates)
-
-
-def thumbnails(run: Run) -> Thumbnails | None:
-    """Thumbnails of the run's test images, if its data set has any."""
-    fingerprint = run.info.dataset.fingerprints.get("test")
-    return _thumbnails(str(root()), fingerprint) if fingerprint else None
+def thumbnails(run: Run, split: str = "test") -> Thumbnails | None:
+    """Thumbnails of the run's images of a split, if its data set has any."""
+    fingerprint = run.fingerprint(split)
+    return _thumbnails(str(root()), fingerprint, split) if fingerprint else None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _thumbnails(folder: str, fingerprint: str) -> Thumbnails | None:
-    return load_thumbnails(folder, fingerprint)
+def _thumbnails(folder: str, fingerprint: str, split: str) -> Thumbnails | None:
+    return load_thumbnails(folder, fingerprint, split)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def atlas_bytes(file: str) -> bytes:
+    """Content of a picture file."""
+    return Path(file).read_bytes()
 
 
 @st.cache_resource(max_entries=2000, show_spinner=False, hash_funcs={Run: run_key})

@@ -56,7 +56,9 @@ class Grid:
     def add(self, row: int, column: int, **trace: Any) -> None:
         """Put a trace into a panel, both counted from 0."""
         number = self._number(row, column)
-        self._traces.append({**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"})
+        spatial = f"scene{number}" in self._axes
+        place = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+        self._traces.append({**trace, **({"scene": f"scene{number}"} if spatial else place)})
 
     def axes(
         self, row: int, column: int, x: Mapping[str, Any] = {}, y: Mapping[str, Any] = {}
@@ -73,6 +75,13 @@ class Grid:
             place_y |= {"matches": f"y{self._number(row, 0)}", "showticklabels": False}
         self._axes[f"xaxis{number}"] = place_x | dict(x)
         self._axes[f"yaxis{number}"] = place_y | dict(y)
+
+    def scene(self, row: int, column: int, axes: Sequence[Mapping[str, Any]]) -> None:
+        """Make a panel in space instead, with the settings of its three axes."""
+        place = {"x": self._across[column], "y": self._up[row]}
+        settings = {f"{letter}axis": dict(axis) for letter, axis in zip("xyz", axes, strict=True)}
+        name = f"scene{self._number(row, column)}"
+        self._axes[name] = {"domain": place, "aspectmode": "data", **settings}
 
     def title(self, row: int, column: int, text: str) -> None:
         """Write a title above a panel."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from ols_core.projections import LayoutRequest, Member, find_layout
 from ols_core.runs import DEFAULT_ROOT, list_runs, load_run
+from ols_core.thumbnails import thumbnails_of
 from tests.app.browser import REPOSITORY, served
 from tests.synthetic import synthetic_run
 
@@ -44,7 +49,7 @@ def test_the_bundled_runs_are_real_and_finished():
         assert run.info.dataset.name == "cifar100"
         assert run.labels().shape == (10_000,)
         assert len(run.history) == run.info.config["epochs"]
-        assert run.has("projections/umap.npz")
+        assert find_layout([Member(run)], LayoutRequest()) is not None
     files = [file for folder in (*RUNS, "_datasets") for file in (ROOT / folder).rglob("*")]
     total = sum(f.stat().st_size for f in files if f.is_file() and "resume" not in f.parts)
     assert total < 30e6
@@ -119,17 +124,38 @@ def test_calibration_shows_each_run_with_its_recorded_ece(page, dashboard):
     _no_error(page)
 
 
-def test_embeddings_draw_three_thousand_points_a_run(page, dashboard):
+def test_a_lasso_on_the_map_shows_the_right_thumbnails(page, dashboard):
     _open(page, f"{dashboard}/embeddings", "Embeddings")
-    expect(page.locator(".js-plotly-plot .gl-canvas").first).to_be_attached()
-    expect(page.locator(".js-plotly-plot .annotation-text")).to_have_text(RUNS)
-    points = page.locator(".js-plotly-plot").evaluate(
-        "(graph) => graph._fullData.reduce((sum, trace) => sum + trace._length, 0)"
-    )
-    # Traces without a point are in the legend only.
-    assert points >= 9000
-    assert points - 9000 < 30
+    expect(page.get_by_role("status").get_by_text("3,000 points")).to_be_visible()
+    box = page.locator("canvas").first.bounding_box()
+    corners = [(0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7), (0.3, 0.31)]
+    for place, (x, y) in enumerate(corners):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=5)
+        if place == 0:
+            page.mouse.down()
+    page.mouse.up()
+    tiles = page.get_by_role("listitem")
+    expect(tiles).to_have_count(50)
     _no_error(page)
+    heading = page.get_by_text("images are selected").inner_text()
+    chosen = int(re.match(r"[\d,]+", heading)[0].replace(",", ""))
+    assert 50 < chosen < 3000
+    # The pictures are those of the table's first images, with what the first run says of them.
+    run = load_run(RUNS[0], ROOT)
+    page.get_by_text("Table", exact=True).click()
+    grid = page.get_by_test_id("stDataFrame")
+    expect(grid.locator("tr")).not_to_have_count(0)
+    first = int(grid.locator("[aria-rowindex='2'] td").first.inner_text().replace(",", ""))
+    page.get_by_text("Images", exact=True).click()
+    expect(tiles).to_have_count(50)
+    names, index = run.info.dataset.class_names, int(run.logits()[first].argmax())
+    expect(tiles.first).to_contain_text(names[run.labels()[first]])
+    expect(tiles.first).to_contain_text(names[index])
+    source = tiles.first.locator(".picture").evaluate("tile => tile.style.backgroundImage")
+    sheet = Image.open(io.BytesIO(base64.b64decode(source.split(",")[1].rstrip('")'))))
+    atlas = thumbnails_of(run)
+    tile = atlas.tile(int(atlas.positions([first])[0]))
+    assert sheet.convert("RGB").crop((0, 0, *tile.size)).tobytes() == tile.tobytes()
 
 
 def test_the_choice_of_runs_is_in_the_url_and_follows_to_other_pages(page, dashboard):

@@ -10,9 +10,10 @@ from app.charts.convergence import QUANTITIES, convergence_curves
 from app.charts.curves import CURVES, training_curves
 from app.charts.matrix import heatmap, make_axis
 from app.charts.neighbours import neighbour_bars, neighbour_lines
+from app.charts.palettes import DIMMED, Legend
 from app.charts.reliability import reliability_overlay, reliability_panels
 from app.charts.scale import Scale, scale_of
-from app.charts.scatter import Panel, scatter_panels
+from app.charts.scatter import ScatterPanel, scatter_panels
 from app.charts.theme import DIVERGING, RUN_COLORS
 from ols_core.analysis.calibration import calibrated_band, wilson_interval
 from ols_core.analysis.soft_labels import convergence
@@ -166,16 +167,27 @@ def test_neighbours_keep_their_order_and_colours():
     assert not neighbour_bars({}, [], "t", 300).data
 
 
-def test_scatter_puts_every_point_in_its_group_and_the_rest_behind():
-    points = np.arange(12, dtype=np.float32).reshape(6, 2)
-    groups = np.array([0, 1, -1, 0, 1, -1])
-    hover = [f"image {i}" for i in range(6)]
-    figure = scatter_panels([Panel("one", points, groups, hover)], ["cat", "dog"])
-    rest, cat, dog = figure.data
-    assert (rest.name, cat.name, dog.name) == ("other classes", "cat", "dog")
-    assert list(cat.x) == [0, 6]
-    assert list(dog.text) == ["image 1", "image 4"]
-    assert sum(len(trace.x) for trace in figure.data) == 6
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_scatter_puts_every_point_in_its_group_and_the_rest_behind(dimensions):
+    points = np.arange(6.0 * dimensions).reshape(6, dimensions)
+    codes = np.array([0, 1, DIMMED, 0, 1, DIMMED], np.uint8)
+    panel = ScatterPanel("one", points, codes)
+    figure = scatter_panels([panel, panel], Legend("pet", ["cat", "dog"]))
+    rest, cat, dog = figure.data[:3]
+    assert (rest.name, cat.name, dog.name) == ("others", "cat", "dog")
+    assert list(cat.x) == points[[0, 3], 0].tolist()
+    assert list(dog.y) == points[[1, 4], 1].tolist()
+    assert sum(len(trace.x) for trace in figure.data) == 12
+    assert [trace.showlegend for trace in figure.data] == [True] * 3 + [False] * 3
+
+
+def test_scatter_shows_a_quantity_between_its_ends():
+    codes = np.array([0, 127, 254, DIMMED], np.uint8)
+    panel = ScatterPanel("one", np.zeros((4, 2)), codes)
+    rest, scale = scatter_panels([panel], Legend("confidence", low=0.0, high=1.0)).data
+    np.testing.assert_allclose(scale.marker.color, [0, 0.5, 1])
+    assert (scale.marker.cmin, scale.marker.cmax) == (0, 1)
+    assert len(rest.x) == 1
 
 
 def test_differences_have_zero_in_the_middle_of_two_hues():
