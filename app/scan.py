@@ -8,6 +8,7 @@ choice of runs, needs nothing else.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -36,18 +37,34 @@ def signature() -> tuple[tuple[str, int], ...]:
     if root().is_dir():
         with os.scandir(root()) as entries:
             for entry in entries:
-                file = Path(entry.path, "run.json")
-                if file.is_file():
-                    found.append((entry.name, file.stat().st_mtime_ns))
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    # a Path for each of many runs would double the time
+                    file = os.stat(f"{entry.path}/run.json")  # noqa: PTH116
+                    found.append((entry.name, file.st_mtime_ns))
     return tuple(sorted(found))
 
 
 def scan() -> RunScan:
-    """All runs; read again only when one of them has changed."""
-    return _scan(str(root()), signature())
+    """All runs; those that have changed, and only those, are read again."""
+    return _folder(str(root())).scan()
+
+
+class _Folder:
+    """The last scan of a folder, and the signature that it was made for."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._last: tuple[tuple[tuple[str, int], ...], RunScan] = ((), RunScan([], {}))
+
+    def scan(self) -> RunScan:
+        now = signature()
+        seen, found = self._last
+        if seen != now:
+            found = scan_runs(self._path, found.runs)
+            self._last = now, found  # at once: other sessions look here too
+        return found
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _scan(folder: str, key: tuple[tuple[str, int], ...]) -> RunScan:
-    del key
-    return scan_runs(folder)
+def _folder(path: str) -> _Folder:
+    return _Folder(path)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import accumulate
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
 from app.charts.theme import color, empty, legend_above, style
 
-__all__ = ["CURVES", "training_curves", "value_curves"]
+__all__ = ["CURVES", "Along", "elapsed", "training_curves", "value_curves"]
 
+Along = Literal["epoch", "time"]
+History = Sequence[Mapping[str, Any]]
+
+_TIME_UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 _DASH_NAMES = {"dot": "dotted", "solid": "solid"}
 CURVES: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
     "Accuracy": (
@@ -26,10 +31,24 @@ CURVES: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
 """Title → (unit, curves as (key in the history, split, line style))."""
 
 
+def elapsed(records: History) -> list[float]:
+    """Seconds of training up to the end of each epoch; none if an epoch's are not recorded.
+
+    Examples
+    --------
+    >>> elapsed([{"epoch": 1, "seconds": 10.0}, {"epoch": 2, "seconds": 12.5}])
+    [10.0, 22.5]
+    >>> elapsed([{"epoch": 1, "seconds": 10.0}, {"epoch": 2}])
+    []
+    """
+    seconds = [record["seconds"] for record in records if record.get("seconds") is not None]
+    return list(accumulate(seconds)) if len(seconds) == len(records) else []
+
+
 def training_curves(
-    histories: Mapping[str, Sequence[Mapping[str, Any]]], title: str, height: int = 360
+    histories: Mapping[str, History], title: str, height: int = 360, along: Along = "epoch"
 ) -> go.Figure:
-    """Overlay one quantity of several runs, by epoch.
+    """Overlay one quantity of several runs, by epoch or by training time.
 
     Parameters
     ----------
@@ -39,28 +58,36 @@ def training_curves(
         A key of `CURVES`.
     height : int
         In pixels.
+    along : {"epoch", "time"}
+        What the runs are aligned by; by time, those without recorded times are left out.
     """
     unit, curves = CURVES[title]
+    axis, positions, place = _epochs(histories) if along == "epoch" else _times(histories)
     figure = go.Figure()
-    for position, (name, records) in enumerate(histories.items()):
+    for order, (name, records) in enumerate(histories.items()):
         for key, split, dash in curves:
-            points = [(r["epoch"], r[key]) for r in records if r.get(key) is not None]
+            points = [
+                (x, record[key], record["epoch"])
+                for x, record in zip(positions[name], records, strict=False)
+                if record.get(key) is not None
+            ]
             if not points:
                 continue
-            epochs, values = zip(*points, strict=True)
+            x, y, epochs = zip(*points, strict=True)
             figure.add_scatter(
-                x=epochs,
-                y=values,
+                x=x,
+                y=y,
+                customdata=epochs,
                 name=name,
                 legendgroup=name,
                 showlegend=key == curves[-1][0],
                 mode="lines" if len(points) > 1 else "markers",
-                line={"color": color(position), "dash": dash, "width": 2},
-                hovertemplate=f"{name} {split}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+                line={"color": color(order), "dash": dash, "width": 2},
+                hovertemplate=f"{name} {split}<br>{place}: %{{y:.4f}}<extra></extra>",
             )
     if not figure.data:
         return empty(title, "No history is stored for these runs.", height)
-    figure.update_xaxes(title="epoch")
+    figure.update_xaxes(title=axis)
     figure.update_yaxes(title=unit)
     # One legend entry a run: the line styles are told in the title.
     styles = [
@@ -68,6 +95,21 @@ def training_curves(
     ]
     heading = ", ".join([title, *filter(None, styles)])
     return legend_above(style(figure, heading, height))
+
+
+def _epochs(histories: Mapping[str, History]) -> tuple[str, dict[str, list[float]], str]:
+    """Axis title, positions of each run's records, and how a hover text tells one."""
+    positions = {name: [r["epoch"] for r in records] for name, records in histories.items()}
+    return "epoch", positions, "epoch %{x}"
+
+
+def _times(histories: Mapping[str, History]) -> tuple[str, dict[str, list[float]], str]:
+    """Do the same by training time, in the largest unit that the longest run has two of."""
+    seconds = {name: elapsed(records) for name, records in histories.items()}
+    longest = max((times[-1] for times in seconds.values() if times), default=0.0)
+    unit, length = next((u for u in _TIME_UNITS if longest >= 2 * u[1]), _TIME_UNITS[-1])
+    positions = {name: [time / length for time in times] for name, times in seconds.items()}
+    return f"training time, {unit}", positions, f"%{{x:.2f}} {unit}, epoch %{{customdata}}"
 
 
 def value_curves(

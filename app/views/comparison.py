@@ -9,17 +9,16 @@ import pandas as pd
 import streamlit as st
 
 from app import cache, predictions, state
-from app.charts.differences import METRIC_TITLES, interval_plot
-from app.components.figure import show_figure
+from app.charts.differences import METRIC_TITLES
 from app.predictions import Choices
-from ols_core.analysis.calibration import RunDifference, against, shown_best
+from app.views.paired_differences import comparable, draw_differences
+from ols_core.analysis.calibration import RunDifference, shown_best
 from ols_core.analysis.comparison import group_results
 from ols_core.grid import Grid, render
 from ols_core.runs import Run
 
-__all__ = ["draw", "first_baseline"]
+__all__ = ["draw"]
 
-_LEVEL = 0.05
 _PERCENT = (
     "Accuracy",
     "Top-5",
@@ -38,26 +37,15 @@ _BEST = "Shown best in"
 
 def draw(runs: Sequence[Run], choices: Choices) -> None:
     """Draw the table of metrics, the paired differences, intervals, seeds and scaling."""
-    peers = predictions.comparable(runs)
-    left_out = [run.id for run in runs if run not in peers]
-    if left_out:
-        st.info(
-            f"Not compared, since their test labels are not those of {peers[0].id} (the recorded "
-            f"fingerprints differ): {', '.join(left_out)}.",
-            icon=":material/info:",
-        )
+    peers = comparable(runs)
     differences = predictions.differences(tuple(peers), choices) if len(peers) > 1 else ()
     _metrics(runs, peers, choices, differences)
     if len(peers) > 1:
-        _differences(peers, differences)
+        st.subheader("Differences between runs")
+        draw_differences(peers, choices)
     _intervals(runs, choices)
     _seeds(peers)
     _scaling(runs, choices)
-
-
-def first_baseline(runs: Sequence[Run]) -> Run:
-    """Return the run to compare with unless the user picks another: the first with CE."""
-    return next((run for run in runs if run.info.method == "ce"), runs[0])
 
 
 def _metrics(
@@ -138,69 +126,6 @@ def _grid(table: pd.DataFrame) -> Grid:
     header = tuple(f"{name} %" if name in _PERCENT else name for name in names)
     rows = tuple(tuple(text(name, row[name]) for name in names) for _, row in table.iterrows())
     return Grid("Test split", header, rows)
-
-
-def _differences(peers: Sequence[Run], differences: Sequence[RunDifference]) -> None:
-    st.subheader("Differences between runs")
-    ids = [run.id for run in peers]
-    first = ids.index(first_baseline(peers).id)
-    baseline = st.selectbox("Baseline", ids, index=first, width=360, **state.in_url("baseline"))
-    found = against(differences, baseline)
-    tested = [difference for difference in found if difference.low is not None]
-    others = [ids.index(d.run) for d in tested if d.metric == tested[0].metric]
-    if tested:
-        show_figure(
-            interval_plot(tested, others, baseline),
-            key="differences",
-            alt=f"Differences to {baseline} with 95% intervals",
-            name=f"differences-to-{baseline}",
-            data=lambda: _difference_table(found),
-        )
-    small = st.column_config.NumberColumn(format="%.2g")
-    signed = st.column_config.NumberColumn(format="%+.4f")
-    st.dataframe(
-        _difference_table(found),
-        hide_index=True,
-        column_config={
-            "Difference": signed,
-            "Low": signed,
-            "High": signed,
-            "p": small,
-            "Adjusted p": small,
-        },
-        alt="Differences between runs",
-    )
-    st.caption(
-        "On the same test images, run minus baseline; 95% intervals. The p-values of all pairs of "
-        "the chosen runs and all tested metrics are adjusted together (Holm). This is about these "
-        "trained networks: whether a method is better needs several seeds of it."
-    )
-
-
-def _difference_table(differences: Sequence[RunDifference]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "Metric": METRIC_TITLES[found.metric],
-                "Run": found.run,
-                "Difference": found.difference,
-                "Low": found.low,
-                "High": found.high,
-                "p": found.p,
-                "Adjusted p": found.adjusted_p,
-                "Verdict": _verdict(found),
-            }
-            for found in differences
-        ]
-    )
-
-
-def _verdict(found: RunDifference) -> str:
-    if found.adjusted_p is None:
-        return "no test: its bias differs" if found.metric == "ece" else f"none: {found.reason}"
-    if found.adjusted_p >= _LEVEL:
-        return "no difference shown"
-    return "better" if found.difference < 0 else "worse"
 
 
 def _intervals(runs: Sequence[Run], choices: Choices) -> None:

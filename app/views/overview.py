@@ -1,92 +1,59 @@
-"""All runs in a table, and the training curves of the chosen ones."""
+"""All runs in a table, to choose and to manage; below it, in what the chosen ones differ."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
 
 from app import state
-from app.charts.curves import CURVES
 from app.scan import scan
-from app.views.curves import draw_curves
+from app.views.common import draw_section, runs_with
+from app.views.compare_settings import draw_settings
+from app.views.curves import draw_training
+from app.views.manage_runs import draw_manage
+from app.views.runs_table import draw_filter, draw_runs
 from ols_core.runs import Run
-
-if TYPE_CHECKING:
-    from streamlit.elements.lib.column_types import ColumnConfig
-
-_PERCENT = {"Accuracy": "accuracy", "Top-5": "top5_accuracy", "ECE": "ece"}
-_PLAIN = {"NLL": "nll", "Brier": "brier"}
 
 
 def page() -> None:
-    """Draw the table of runs and two training curves."""
+    """Draw the table of runs, and a comparison of the chosen ones."""
     chosen = state.chosen_runs()
     runs = scan().runs
+    with st.container(horizontal=True, vertical_alignment="center"):
+        listed = draw_filter(runs)
+        draw_manage(chosen)
     st.caption(
-        "Metrics on the test split. ECE: top-label, 15 equal-width bins. NLL in nats. Brier: sum "
-        "over classes. Click a column to sort; chosen runs are marked."
+        f"{len(listed):,} of {len(runs):,} runs. Metrics on the test split. ECE: top-label, 15 "
+        "equal-width bins. NLL in nats. Brier: sum over classes. Click a title to sort, and the "
+        "left end of a row to show the run."
     )
-    st.dataframe(
-        _table(runs, {run.id for run in chosen}),
-        hide_index=True,
-        column_config=_columns(),
-        alt="Runs and their test metrics",
-    )
-    st.subheader("Training curves")
+    draw_runs(listed, chosen)
     if not chosen:
         st.info("Choose one or more runs above.", icon=":material/arrow_upward:")
         return
-    histories = {run.id: run.history for run in chosen}
-    left, right = st.columns(2)
-    with left:
-        draw_curves(histories, "Accuracy", 360, "curve_accuracy")
-    with right:
-        others = [name for name in CURVES if name != "Accuracy"]
-        second = st.segmented_control(
-            "Second curve",
-            others,
-            default=others[0],
-            required=True,
-            label_visibility="collapsed",
-            **state.in_url("curve"),
-        )
-        # As much lower as the control above it is high.
-        draw_curves(histories, second, 312, "curve_second")
+    draw_section("compare", _SECTIONS, chosen)
 
 
-def _table(runs: Sequence[Run], chosen: set[str]) -> pd.DataFrame:
-    return pd.DataFrame([_row(run, run.id in chosen) for run in runs])
+def _draw_differences(chosen: Sequence[Run]) -> None:
+    # Loading them takes a while, which whoever looks at the runs first should not wait for.
+    from app.predictions import Choices
+    from app.views.paired_differences import comparable, draw_differences
+
+    if len(chosen) < 2:
+        st.info("Choose two or more runs to see in what they differ.", icon=":material/info:")
+        return
+    remedy = "They are written when a training finishes; a stopped one goes on with `ols resume`."
+    runs = runs_with("predictions/test_logits.npy", "predictions", remedy)
+    peers = comparable(runs) if runs else []
+    if len(peers) > 1:
+        draw_differences(peers, Choices(n_bins=15, scheme="equal-width", scaled=False))
 
 
-def _row(run: Run, chosen: bool) -> dict[str, object]:
-    info = run.info
-    test = info.summary.get("test", {})
-    row: dict[str, object] = {
-        "Shown": chosen,
-        "Run": info.name,
-        "Method": info.method.upper(),
-        "Model": info.model.name,
-        "Data set": info.dataset.name,
-    }
-    row |= {title: test.get(key) for title, key in (_PERCENT | _PLAIN).items()}
-    return row | {
-        "Epochs": len(run.history) or None,
-        "Status": run.status if info.error is None else f"{run.status}: {info.error}",
-        "Created": pd.Timestamp(info.created),
-    }
-
-
-def _columns() -> dict[str, ColumnConfig]:
-    number = st.column_config.NumberColumn
-    return {
-        "Shown": st.column_config.CheckboxColumn("Shown", width="small"),
-        **{name: number(name, format="percent") for name in _PERCENT},
-        **{name: number(name, format="%.3f") for name in _PLAIN},
-        "Created": st.column_config.DatetimeColumn("Created", format="YYYY-MM-DD HH:mm"),
-    }
-
+_SECTIONS = {
+    "Training curves": draw_training,
+    "Settings": draw_settings,
+    "Differences": _draw_differences,
+}
 
 page()
