@@ -59,6 +59,13 @@ PAGES = [
         help="The test images as the network sees them, laid out in two dimensions.",
     ),
 ]
+TRAIN = st.Page(
+    "views/train.py",
+    title="Train",
+    icon=":material/model_training:",
+    url_path="train",
+    help="Start trainings, watch them, stop them, and go on with them.",
+)
 
 
 @st.cache_resource(show_spinner=False)
@@ -76,7 +83,8 @@ def main() -> None:
     """Draw the choice of runs and the chosen page; an error becomes a sentence."""
     found = scan()
     pages = PAGES if found.runs else [st.Page("views/start.py", title="Welcome")]
-    chosen_page = st.navigation(pages, position="top")
+    writing = [] if state.read_only() else [TRAIN]
+    chosen_page = st.navigation([*pages, *writing], position="top")
     if found.runs:
         state.choose_runs(found.runs)
     # Before the page, which takes longer to load: there is something to see at once.

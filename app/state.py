@@ -5,6 +5,7 @@ The only user of session state and query parameters, but for components, which h
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import streamlit as st
@@ -18,8 +19,12 @@ __all__ = [
     "choose_runs",
     "chosen_runs",
     "in_url",
+    "kept",
     "link_number",
     "linked_number",
+    "open_dialog",
+    "opened_dialog",
+    "read_only",
     "watch_runs",
 ]
 
@@ -28,9 +33,20 @@ _METHOD_ORDER = ("ce", "ls", "ols")
 _WATCH_SECONDS = 5
 
 
+def read_only() -> bool:
+    """Whether the dashboard must not write: `OLS_READ_ONLY` is set, and not to 0."""
+    return os.environ.get("OLS_READ_ONLY", "0") not in ("", "0")
+
+
 def in_url(key: str) -> dict[str, Any]:
     """Widget arguments that keep its value in the URL, and over page changes."""
     return {"key": key, "bind": "query-params"}
+
+
+def kept(key: str, initial: Any) -> dict[str, Any]:
+    """Widget arguments that keep its value over page changes, and out of the URL."""
+    st.session_state.setdefault(key, initial)
+    return {"key": key, "persist_state": "session"}
 
 
 def linked_number(key: str) -> int | None:
@@ -50,9 +66,20 @@ def link_number(key: str, value: int | None) -> None:
         del st.query_params[key]
 
 
-def choose(key: str, value: str) -> None:
+def choose(key: str, value: Any) -> None:
     """Set a widget that is drawn later in this run."""
     st.session_state[key] = value
+
+
+def open_dialog(name: str | None) -> None:
+    """Say which dialog is open: it stays so when the page is drawn again. None closes it."""
+    st.session_state["_dialog"] = name
+
+
+def opened_dialog() -> str | None:
+    """Name of the dialog that is open."""
+    name: str | None = st.session_state.get("_dialog")
+    return name
 
 
 def choose_runs(runs: list[Run]) -> None:
@@ -82,7 +109,8 @@ def chosen_runs() -> list[Run]:
 
 def _first_choice(runs: list[Run]) -> list[str]:
     """Newest run with predictions, and those beside it on the same test labels."""
-    evaluated = [run for run in runs if "test" in run.info.summary] or runs
+    listed = [run for run in runs if not run.info.archived] or runs
+    evaluated = [run for run in listed if "test" in run.info.summary] or listed
     labels = evaluated[0].info.dataset.fingerprints.get("test")
     peers = [r for r in evaluated if r.info.dataset.fingerprints.get("test") == labels]
 

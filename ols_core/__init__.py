@@ -15,6 +15,7 @@ from ols_core.runs import Run, list_runs, load_run
 if TYPE_CHECKING:
     from ols_core.config import TrainConfig
     from ols_core.losses import OnlineLabelSmoothingLoss, build_loss
+    from ols_core.recorder import RunRecorder
     from ols_core.training import resume, train
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "OLSError",
     "OnlineLabelSmoothingLoss",
     "Run",
+    "RunRecorder",
     "TrainConfig",
     "__version__",
     "build_loss",
@@ -34,6 +36,7 @@ __all__ = [
 
 _LAZY = {
     "OnlineLabelSmoothingLoss": "ols_core.losses",
+    "RunRecorder": "ols_core.recorder",
     "TrainConfig": "ols_core.config",
     "build_loss": "ols_core.losses",
     "resume": "ols_core.training",

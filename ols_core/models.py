@@ -1,4 +1,4 @@
-"""The model registry: CIFAR-style residual networks, and any timm architecture as `timm:NAME`.
+"""The model registry: networks for small images, and those of timm and torchvision by name.
 
 Every model ends in a linear classifier whose input are the penultimate features.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
 from types import MethodType
 from typing import cast
@@ -127,6 +128,8 @@ def _resnext(groups: int, group_width: int) -> Callable[[int, int], nn.Module]:
     return partial(CifarResNet, block, 3, (64, 256, 512, 1024))
 
 
+_AUXILIARY_HEADS = ("googlenet", "inception_v3")  # which change what the network returns
+
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     **{
         f"resnet{6 * depth + 2}": partial(CifarResNet, _basic, depth, (16, 16, 32, 64))
@@ -148,7 +151,7 @@ def build_model(name: str, n_classes: int, channels: int, pretrained: bool = Fal
     Parameters
     ----------
     name : str
-        A key of `MODELS`, or `timm:NAME`.
+        A key of `MODELS`, `timm:NAME` or `torchvision:NAME`.
     n_classes, channels : int
         Outputs K and input channels (1 or 3).
     pretrained : bool
@@ -166,10 +169,15 @@ def build_model(name: str, n_classes: int, channels: int, pretrained: bool = Fal
     """
     if name.startswith("timm:"):
         model = _timm_model(name.removeprefix("timm:"), n_classes, channels, pretrained)
-    elif name not in MODELS:
-        raise ArgumentError(f"model must be one of {', '.join(MODELS)} or timm:NAME, got {name!r}.")
+    elif name not in MODELS and not name.startswith("torchvision:"):
+        raise ArgumentError(
+            f"model must be one of {', '.join(MODELS)}, timm:NAME or torchvision:NAME, got "
+            f"{name!r}."
+        )
     elif pretrained:
         raise ArgumentError(f"pretrained: {name} has no published weights; use --weights FILE.")
+    elif name.startswith("torchvision:"):
+        model = _torchvision_model(name.removeprefix("torchvision:"), n_classes, channels)
     else:
         model = MODELS[name](n_classes, channels)
     _classify_in_float32(model)
@@ -197,6 +205,33 @@ def _timm_model(name: str, n_classes: int, channels: int, pretrained: bool) -> n
     return model
 
 
+def _torchvision_model(name: str, n_classes: int, channels: int) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models, exclude=_AUXILIARY_HEADS)
+    if name not in known:
+        near = ", ".join(get_close_matches(name, known)) or "see torchvision.models.list_models()"
+        raise ArgumentError(
+            f"model torchvision:{name} is no classifier of torchvision that can be used here; "
+            f"near: {near}."
+        )
+    if channels != 3:
+        raise ArgumentError(
+            f"model torchvision:{name} takes images of 3 channels, got {channels}; timm:NAME takes "
+            "any number."
+        )
+    model: nn.Module = models.get_model(name, num_classes=n_classes)
+    linear = [key for key, module in model.named_modules() if isinstance(module, nn.Linear)]
+    published = next(iter(models.get_model_weights(name))).transforms()
+    # What timm's networks say of themselves, for `classifier_name` and `expected_statistics`.
+    model.pretrained_cfg = {  # type: ignore[assignment]
+        "classifier": linear[-1] if linear else "",
+        "mean": tuple(published.mean),
+        "std": tuple(published.std),
+    }
+    return model
+
+
 def expected_statistics(
     model: nn.Module, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -205,7 +240,7 @@ def expected_statistics(
     Returns
     -------
     mean, std : tuple of float, or None
-        None for networks that are not timm's, or if `channels` is not what timm's weights take.
+        None for networks of this package, or if `channels` is not what published weights take.
 
     Examples
     --------

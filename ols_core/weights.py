@@ -1,18 +1,21 @@
-"""Start a network from a weights file: unwrap it, match its names, say what did not fit."""
+"""Load a network from a weights file: unwrap it, match its names, say what did not fit."""
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ols_core._cifar_names import TRAINING_ONLY, as_cifar_resnet, is_plain_resnet
 from ols_core.errors import DataError
-from ols_core.models import classifier_name
+from ols_core.models import CifarResNet, classifier, classifier_name
 
-__all__ = ["load_weights"]
+__all__ = ["load_all_weights", "load_weights"]
 
 _PICKLED = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 # Averaged weights come first, as in timm's `load_state_dict`: they are the ones that are evaluated.
@@ -47,12 +50,83 @@ def load_weights(model: nn.Module, file: str | Path) -> list[str]:
     DataError
         If the file is absent, not readable without executing code from it, or not of this network.
     """
+    found = _match(model, file)
+    fitting = {key: found.state[key] for key in found.state if key not in found.other_size}
+    model.load_state_dict(fitting, strict=False)
+    notices = {
+        "dropped the classifier, which has another number of classes": found.other_size,
+        "missing in the file, left as initialised": found.missing,
+        "unexpected in the file, ignored": sorted([*found.unexpected, *found.outside]),
+    }
+    return [f"{file}: {what}: {_listed(keys)}." for what, keys in notices.items() if keys]
+
+
+def load_all_weights(model: nn.Module, file: str | Path) -> list[str]:
+    """Load every parameter of a network, its classifier too, from a file, or refuse it.
+
+    Wrappers are taken off and names translated as in `load_weights`; so are those of the authors'
+    CIFAR scripts.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Changed in place, or not at all on an error.
+    file : str or Path
+        As for `load_weights`.
+
+    Returns
+    -------
+    list of str
+        Sentences about what else was in the file, such as the state of a loss.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or is not exactly of this network; the message names what
+        differs, and the likely cause.
+    """
+    found = _match(model, file)
     own = model.state_dict()
-    state = _unwrapped(_read_state(Path(file)), own.keys())
-    if _is_efficientnet_pytorch(state):
-        state = _as_timm(state, model, file)
+    n_fitting = len(own) - len(found.missing) - len(found.other_size)
+    if 2 * n_fitting < len(own):
+        why = f"only {n_fitting} of its {len(own)} parameters have the same name and shape"
+        raise _foreign(model, file, why)
+    if found.other_size:
+        n_file = len(found.state[found.other_size[0]])
+        raise DataError(
+            f"--weights {file}: its classifier has {n_file} classes, but there are "
+            f"{classifier(model).out_features}. Name all {n_file} in the order of the outputs with "
+            "--class-names FILE, or choose the data set that the network was trained on."
+        )
+    if found.missing or found.unexpected:
+        raise _incomplete(model, file, found)
+    model.load_state_dict({key: found.state[key] for key in found.state}, strict=False)
+    if not found.outside:
+        return []
+    return [f"{file}: not of the network, ignored: {_listed(sorted(found.outside))}."]
+
+
+class _Match(NamedTuple):
+    """A file's parameters by the network's names, and what does not fit.
+
+    `other_size` are those of a classifier for another number of classes, `missing` and
+    `unexpected` are as `load_state_dict` means them, and `outside` are names that lie beside the
+    network's in the file.
+    """
+
+    state: dict[str, Tensor]
+    other_size: list[str]
+    missing: list[str]
+    unexpected: list[str]
+    outside: list[str]
+
+
+def _match(model: nn.Module, file: str | Path) -> _Match:
+    own = model.state_dict()
+    state, outside = _unwrapped(_read_state(Path(file)), own.keys())
+    state = _translated(state, model, file)
     shared = state.keys() & own.keys()
-    other_size = sorted(key for key in shared if state[key].shape != own[key].shape)
+    other_size = sorted(key for key in shared if not _same_size(state[key], own[key]))
     head = f"{classifier_name(model)}."
     body = [key for key in other_size if not key.startswith(head)]
     if body:
@@ -64,19 +138,48 @@ def load_weights(model: nn.Module, file: str | Path) -> list[str]:
         )
     if len(shared) == len(other_size):
         raise _foreign(model, file, "no parameter has the same name and shape")
-    fitting = {key: value for key, value in state.items() if key not in other_size}
-    result = model.load_state_dict(fitting, strict=False)
-    notices = {
-        "dropped the classifier, which has another number of classes": other_size,
-        "missing in the file, left as initialised": [
-            key
-            for key in result.missing_keys
-            # a counter that files older than PyTorch 0.4 lack and that nothing here reads
-            if key not in other_size and not key.endswith("num_batches_tracked")
-        ],
-        "unexpected in the file, ignored": sorted(result.unexpected_keys),
-    }
-    return [f"{file}: {what}: {_listed(keys)}." for what, keys in notices.items() if keys]
+    unneeded = [key for key in state if key not in own and TRAINING_ONLY.match(key)]
+    return _Match(
+        {key: value for key, value in state.items() if key not in unneeded},
+        other_size,
+        # without a counter that files older than PyTorch 0.4 lack and that nothing here reads
+        [k for k in own if k not in state and not k.endswith("num_batches_tracked")],
+        sorted(state.keys() - own.keys() - set(unneeded)),
+        [*outside, *unneeded],
+    )
+
+
+def _same_size(stored: Tensor, own: Tensor) -> bool:
+    """Whether a tensor can be loaded; PyTorch takes one of shape (1,) for a scalar."""
+    return stored.shape == own.shape or (own.dim() == 0 and stored.shape == (1,))
+
+
+def _translated(state: dict[str, Tensor], model: nn.Module, file: str | Path) -> dict[str, Tensor]:
+    """Give parameters of other implementations of the same network its own names."""
+    if _is_efficientnet_pytorch(state):
+        return _as_timm(state, model, file)
+    if isinstance(model, CifarResNet) and is_plain_resnet(state):
+        names = as_cifar_resnet(list(state))
+        return {names[key]: value for key, value in state.items()}
+    if (
+        "fcp.weight" in state and classifier_name(model) == "fc"
+    ):  # the authors' fine-grained scripts
+        return {re.sub(r"^fcp\.", "fc.", key): value for key, value in state.items()}
+    return state
+
+
+def _incomplete(model: nn.Module, file: str | Path, found: _Match) -> DataError:
+    """Say what is missing and what is too much, and why that may be."""
+    parts = {"are missing": found.missing, "are not of this network": found.unexpected}
+    what = "; ".join(
+        f"{len(keys)} {text} ({_listed(keys, 3)})" for text, keys in parts.items() if keys
+    )
+    head = f"{classifier_name(model)}."
+    if found.missing and all(key.startswith(head) for key in found.missing):
+        cause = "They are of a network without this classifier: evaluate it where it was trained."
+    else:
+        cause = "They are of another variant, deeper, shallower or changed: choose its --model."
+    return DataError(f"--weights {file}: of the parameters, {what}. {cause}")
 
 
 def _foreign(model: nn.Module, file: str | Path, why: str) -> DataError:
@@ -109,7 +212,9 @@ def _read_state(file: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return dict(load_file(file))
-        return _unnested(torch.load(file, map_location="cpu", weights_only=True))
+        # What timm's training script adds: a plain object of options.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return _unnested(torch.load(file, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise DataError(f"--weights {file}: no such file.") from None
     except Exception as error:  # safetensors and pickle have no common error class
@@ -141,21 +246,43 @@ def _unnested(content: object) -> dict[str, Tensor]:
     return {}
 
 
-def _unwrapped(state: dict[str, Tensor], known: Collection[str]) -> dict[str, Tensor]:
+def _unwrapped(
+    state: dict[str, Tensor], known: Collection[str]
+) -> tuple[dict[str, Tensor], list[str]]:
     """Take off the wrappers' prefixes that all names carry, until some names are `known`.
+
+    If that fails, a prefix under which all of the `known` are found is taken off, and the names
+    that lie outside of it are returned too: a checkpoint of Lightning may hold the state of a loss
+    beside that of the network, whose attribute may have any name.
 
     Examples
     --------
     >>> wrapped = {"module._orig_mod.fc.weight": torch.zeros(1)}
-    >>> list(_unwrapped(wrapped, {"fc.weight"}))
+    >>> list(_unwrapped(wrapped, {"fc.weight"})[0])
     ['fc.weight']
+    >>> beside = {"net.fc.weight": torch.zeros(1), "criterion.counts": torch.zeros(1)}
+    >>> list(_unwrapped(beside, {"fc.weight"})[0]), _unwrapped(beside, {"fc.weight"})[1]
+    (['fc.weight'], ['criterion.counts'])
     """
+    whole = state
     while state and state.keys().isdisjoint(known):
         prefix = next((p for p in _WRAPPERS if all(key.startswith(p) for key in state)), None)
         if prefix is None:
             break
         state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
+    covering = _covering_prefix(whole, known) if state.keys().isdisjoint(known) else None
+    if covering is None:
+        return state, []
+    inside = {k.removeprefix(covering): v for k, v in whole.items() if k.startswith(covering)}
+    return inside, [key for key in whole if not key.startswith(covering)]
+
+
+def _covering_prefix(state: dict[str, Tensor], known: Collection[str]) -> str | None:
+    """Prefix under which all of the known names are found, but perhaps their counters."""
+    needed = [name for name in known if not name.endswith("num_batches_tracked")]
+    ends = (key for key in state if needed and key.endswith(f".{needed[0]}"))
+    candidates = (key.removesuffix(needed[0]) for key in ends)
+    return next((p for p in candidates if all(p + name in state for name in needed)), None)
 
 
 _ENDS = {

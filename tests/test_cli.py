@@ -87,6 +87,7 @@ def test_a_recorded_run_can_be_repeated(ols, tmp_path):
         (("train", "--name", "../x"), 2, "run name must be"),
         (("resume", "nothing"), 1, "No run 'nothing'"),
         (("project", "nothing"), 1, "No run 'nothing'"),
+        (("features", "nothing"), 1, "No run 'nothing'"),
         (("train", "--recipe", "cifar100-resnet43"), 2, "near: cifar100-resnet34"),
         (("train", "--recipe", "a", "--config", "b"), 2, "give one of them"),
         (("train", "--scale", "small"), 2, "add --recipe NAME"),
@@ -128,15 +129,6 @@ def test_a_damaged_run_is_reported_beside_the_others(ols, tmp_path):
     assert code == 0
     assert "good" in out
     assert "Run bad: run.json" in err
-
-
-def test_project_stores_a_layout(ols, tmp_path):
-    run = synthetic_run(tmp_path, "one")
-    code, out, _ = ols("project", "one", "--method", "pca", "--root", tmp_path)
-    assert code == 0
-    assert "240 points" in out
-    assert run.has("projections/pca.npz")
-    assert ols("project", "one", "--method", "lda", "--root", tmp_path)[0] == 2
 
 
 def test_a_recipe_gives_the_options_and_flags_win(ols, tmp_path, monkeypatch):
@@ -253,7 +245,7 @@ def test_a_table_of_one_seed_says_why_it_has_no_p(ols, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "verb", ["train", "resume", "runs", "project", "sweep", "table", "recipes"]
+    "verb", ["train", "resume", "runs", "project", "features", "sweep", "table", "recipes"]
 )
 def test_the_help_of_every_verb_has_an_example(ols, verb):
     code, out, _ = ols(verb, "--help")

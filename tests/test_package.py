@@ -28,6 +28,7 @@ def _loaded(statement: str) -> set[str]:
         "import ols_core",
         "import ols_core.runs, ols_core.run_writer, ols_core.config, ols_core.projections",
         "import ols_core.thumbnails",
+        "import ols_core.recorder, ols_core.importing, ols_core.top_labels",
         "from ols_core.analysis import calibration, embedding, similarity, soft_labels",
         "import ols_core.cli",
     ],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -78,11 +79,30 @@ def test_prefixes_of_wrappers_are_taken_off(source, tmp_path, prefix):
     _assert_same(target, source)
 
 
-def test_a_prefix_that_only_some_names_carry_is_kept(source, tmp_path):
-    state = {f"module.{key}": value for key, value in source.state_dict().items()}
+@pytest.mark.parametrize("prefix", ["model.", "net.", "module.backbone."])
+def test_what_lies_beside_the_network_in_a_checkpoint_is_named(source, tmp_path, prefix):
+    state = {prefix + key: value for key, value in source.state_dict().items()}
+    state["criterion.matrix"] = torch.eye(10)
+    target = build_model("resnet20", 10, 3)
+    (notice,) = load_weights(target, _saved({"state_dict": state}, tmp_path / "last.ckpt"))
+    assert notice.endswith("unexpected in the file, ignored: criterion.matrix.")
+    _assert_same(target, source)
+
+
+def test_a_prefix_over_a_part_of_the_network_is_kept(source, tmp_path):
+    state = {f"net.{key}": value for key, value in source.state_dict().items()}
+    del state["net.fc.weight"]
     state["criterion.matrix"] = torch.eye(10)
     with pytest.raises(DataError, match="no parameter has the same name"):
         load_weights(source, _saved(state, tmp_path / "weights.pth"))
+
+
+def test_a_checkpoint_of_timms_script_loads_with_its_options(source, tmp_path):
+    options = argparse.Namespace(lr=0.1, model="resnet20", mean=None)
+    content = {"state_dict": source.state_dict(), "args": options, "epoch": 3, "metric": 51.0}
+    target = build_model("resnet20", 10, 3)
+    assert load_weights(target, _saved(content, tmp_path / "model_best.pth.tar")) == []
+    _assert_same(target, source)
 
 
 def test_a_classifier_of_other_classes_is_dropped_with_a_notice(source, tmp_path):
@@ -155,7 +175,7 @@ def test_a_file_with_nothing_but_another_classifier_fits_nothing(source, tmp_pat
     ("content", "named"),
     [
         (nn.Linear(2, 2), "torch.nn.modules.linear.Linear"),
-        ({"args": argparse.Namespace(lr=1), "state_dict": {}}, "argparse.Namespace"),
+        ({"args": SimpleNamespace(lr=1), "state_dict": {}}, "types.SimpleNamespace"),
     ],
 )
 def test_pickled_objects_are_refused_with_a_remedy(source, tmp_path, content, named):

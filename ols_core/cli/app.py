@@ -19,8 +19,14 @@ from ols_core.cli.common import (
     output,
     starting_options,
 )
+from ols_core.cli.evaluate import evaluate_verb
+from ols_core.cli.export import export_verb
+from ols_core.cli.features import features_verb
+from ols_core.cli.importing import import_verb
 from ols_core.cli.options import config_options
+from ols_core.cli.project import project_verb
 from ols_core.cli.recipes import recipes_verb
+from ols_core.cli.report import report_verb
 from ols_core.cli.sweep import sweep_verb
 from ols_core.cli.table import table_verb
 from ols_core.cli.tables import runs_table
@@ -116,28 +122,14 @@ def runs(root: Root = DEFAULT_ROOT) -> None:
         errors.print(f"[yellow]{escape(problem)}[/]")
 
 
-@app.command()
-def project(
-    run: RunId,
-    method: Annotated[str, typer.Option(help="umap, tsne or pca.")] = "umap",
-    samples: Annotated[int, typer.Option(min=10, help="Images, stratified by class.")] = 3000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the projection.")] = 0,
-    root: Root = DEFAULT_ROOT,
-) -> None:
-    """Lay out the test features of a run in two dimensions and store the result with it.
-
-    **Example**: `ols project cifar100-resnet20-ols --method umap`
-    """
-    from ols_core.projections import compute_projection
-    from ols_core.runs import load_run
-
-    with output.status(f"{method} of {run} …"):
-        stored = compute_projection(load_run(run, root), method, samples, seed)
-    output.print(f"{len(stored.indices)} points written to {stored.file}")
-
-
+app.command(name="project")(project_verb)
+app.command(name="features")(features_verb)
+app.command(name="evaluate")(evaluate_verb)
+app.command(name="import")(import_verb)
 app.command(name="sweep")(sweep_verb)
 app.command(name="table")(table_verb)
+app.command(name="report")(report_verb)
+app.command(name="export")(export_verb)
 app.command(name="recipes")(recipes_verb)
 
 

@@ -330,6 +330,8 @@ class LoaderBatches(_DeviceBatches):
         Learned augmentation, see `image_steps`.
     workers : int
         Number of processes; 0 reads in this one.
+    steps : sequence of callable, optional
+        Transforms of a single image to `size`, in place of those of `augment` and `policy`.
 
     Raises
     ------
@@ -356,13 +358,16 @@ class LoaderBatches(_DeviceBatches):
         world: int = 1,
         policy: str = "none",
         workers: int = 2,
+        steps: Sequence[Step] | None = None,
     ) -> None:
         plan = BatchPlan(len(images), batch_size, shuffle, rank, world)
         super().__init__(images, size, mean, std, device, seed, erasing, cutout, plan)
         self._workers = workers
         in_files = images.pixels is None
         side = size if images.pixels is None else images.pixels.shape[1:3]
-        self._images = _Images(images, image_steps(side, augment, policy, in_files))
+        if steps is None:
+            steps = image_steps(side, augment, policy, in_files)
+        self._images = _Images(images, steps)
 
     def _read(
         self, parts: Iterator[Part], random: torch.Generator

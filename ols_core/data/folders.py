@@ -18,7 +18,7 @@ from ols_core.data.superclasses import cifar100_superclasses, read_superclasses
 from ols_core.data.types import Dataset, ImageSet
 from ols_core.errors import DataError
 
-__all__ = ["decode", "read_folder", "read_image"]
+__all__ = ["decode", "list_class_folders", "native_size", "read_folder", "read_image"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 SMALL_SIDE = 64  # pixels: up to this size all images of a data set fit in memory
@@ -49,12 +49,11 @@ def read_folder(folder: Path, seed: int, image_size: int | None = None) -> Datas
     if (folder / "train").is_dir():
         class_names, splits = _read_splits(folder)
     else:
-        class_names = _class_names(folder)
-        images = _list_images(folder, class_names)
+        class_names, images = list_class_folders(folder)
         train, test = hold_out(images.labels, _TEST_SHARE, seed)
         splits = {"train": images.take(train), "test": images.take(test)}
     superclasses = read_superclasses(folder / "superclasses.csv", class_names)
-    size = image_size or _native_size(splits["train"])
+    size = image_size or native_size(splits["train"])
     return Dataset(
         name=folder.resolve().name,
         class_names=class_names,
@@ -63,6 +62,32 @@ def read_folder(folder: Path, seed: int, image_size: int | None = None) -> Datas
         augment="crop-flip",
         superclasses=superclasses or cifar100_superclasses(class_names),
     )
+
+
+def list_class_folders(
+    folder: Path, names_from: Path | None = None
+) -> tuple[tuple[str, ...], ImageSet]:
+    """List all images of the class folders directly below a folder, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+    names_from : Path, optional
+        Another folder, such as `train/`, whose class folders are all the classes.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two classes, or no image, or one is of no class.
+    """
+    class_names = _class_names(names_from or folder)
+    if names_from is not None:
+        unknown = sorted(set(_class_names(folder)) - set(class_names))
+        if unknown:
+            raise DataError(
+                f"{folder}: classes absent from {names_from.name}/: {', '.join(unknown[:5])}."
+            )
+    return class_names, _list_images(folder, class_names)
 
 
 def decode(images: ImageSet, shape: tuple[int, int, int]) -> ImageSet:
@@ -118,13 +143,7 @@ def _read_splits(folder: Path) -> tuple[tuple[str, ...], dict[str, ImageSet]]:
     splits = {"train": _list_images(folder / "train", class_names)}
     for split in ("val", "test"):
         if (folder / split).is_dir():
-            names = _class_names(folder / split)
-            unknown = sorted(set(names) - set(class_names))
-            if unknown:
-                raise DataError(
-                    f"{folder / split}: classes absent from train/: {', '.join(unknown[:5])}."
-                )
-            splits[split] = _list_images(folder / split, class_names)
+            _, splits[split] = list_class_folders(folder / split, folder / "train")
     if "val" not in splits and "test" not in splits:
         raise DataError(f"{folder}: has train/ but neither test/ nor val/; add one of them.")
     if "test" not in splits:
@@ -153,8 +172,8 @@ def _list_images(folder: Path, class_names: tuple[str, ...]) -> ImageSet:
     return ImageSet(np.asarray(labels, dtype=np.int64), files=tuple(files))
 
 
-def _native_size(images: ImageSet) -> int:
-    """Commonest larger side of a sample of the images, or 224 when they are not small."""
+def native_size(images: ImageSet) -> int:
+    """Commonest larger side of a sample of images in files, or 224 when they are not small."""
     assert images.files is not None
     sides: Counter[int] = Counter()
     for file in images.files[:: max(1, len(images) // 100)]:
