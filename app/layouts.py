@@ -177,6 +177,7 @@ class _Worker:
             self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
 
     def _follow(self) -> None:
         assert self._process.stdout is not None

@@ -59,13 +59,23 @@ PAGES = [
         help="The test images as the network sees them, laid out in two dimensions.",
     ),
 ]
-TRAIN = st.Page(
-    "views/train.py",
-    title="Train",
-    icon=":material/model_training:",
-    url_path="train",
-    help="Start trainings, watch them, stop them, and go on with them.",
-)
+WRITING = [
+    st.Page(
+        "views/train.py",
+        title="Train",
+        icon=":material/model_training:",
+        url_path="train",
+        help="Start trainings, watch them, stop them, and go on with them.",
+    ),
+    st.Page(
+        "views/import_predictions.py",
+        title="Import",
+        icon=":material/upload_file:",
+        url_path="import",
+        help="Make a run of predictions that any program wrote to a file.",
+    ),
+]
+"""Pages that write, which a read-only dashboard does not have."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -83,7 +93,7 @@ def main() -> None:
     """Draw the choice of runs and the chosen page; an error becomes a sentence."""
     found = scan()
     pages = PAGES if found.runs else [st.Page("views/start.py", title="Welcome")]
-    writing = [] if state.read_only() else [TRAIN]
+    writing = [] if state.read_only() else WRITING
     chosen_page = st.navigation([*pages, *writing], position="top")
     if found.runs:
         state.choose_runs(found.runs)

@@ -25,6 +25,8 @@ __all__ = [
     "open_dialog",
     "opened_dialog",
     "read_only",
+    "remember",
+    "remembered",
     "watch_runs",
 ]
 
@@ -80,6 +82,16 @@ def opened_dialog() -> str | None:
     """Name of the dialog that is open."""
     name: str | None = st.session_state.get("_dialog")
     return name
+
+
+def remember(name: str, value: Any) -> None:
+    """Keep what happened, so that redrawing the page does not take its message away."""
+    st.session_state[f"_remembered_{name}"] = value
+
+
+def remembered(name: str) -> Any:
+    """Return what was remembered last under a name, or None."""
+    return st.session_state.get(f"_remembered_{name}")
 
 
 def choose_runs(runs: list[Run]) -> None:

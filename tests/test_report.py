@@ -163,11 +163,10 @@ def test_a_table_of_numbers_keeps_them_all():
     assert table.grid().rows == (("a, b", "33.3% [25.0%, 50.0%]"), ("c", "2.0000"), ("d", "–"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_draws_every_figure_without_a_network(report, opened, scheme):
+def test_a_browser_draws_every_figure_without_a_network(report, opened):
     html = to_html(report)
     assert len(html.encode()) < 8e6
-    page = opened(html, color_scheme=scheme)
+    page = opened(html)
     assert page.locator("figure").count() == len(report.charts())
     assert page.locator("figure .main-svg").count() >= len(report.charts())
     for chart in report.charts():
@@ -175,8 +174,6 @@ def test_a_browser_draws_every_figure_without_a_network(report, opened, scheme):
         expect(plot.locator("text").first).to_be_attached()
         assert plot.bounding_box()["height"] == chart.figure.layout.height
         assert plot.locator("xpath=..").locator("figcaption").inner_text() == chart.caption
-    color = page.locator("figure .xtick text").first.evaluate("e => getComputedStyle(e).fill")
-    assert (np.array(color[4:-1].split(","), dtype=int) > 128).all() == (scheme == "dark")
     row = page.get_by_role("row").filter(has_text=BUNDLED[0]).filter(has_text="18.62%").first
     assert "2.2582 [2.2053, 2.3111]" in row.inner_text()
     assert page.locator("nav a").first.get_attribute("href") == "#s1"
@@ -222,7 +219,7 @@ def test_what_a_run_does_not_hold_is_said(tmp_path):
         ("Calibration", "predictions/test_logits.npy"),
         ("Embeddings", "features/test.npy"),
     ):
-        assert "begun (interrupted) has no" in _sentences(report, section)
+        assert "begun (running) has no" in _sentences(report, section)
         assert f"{part} is absent" in _sentences(report, section)
     assert "superclasses of synthetic are not known" in _sentences(report, "Similarity")
     assert any(chart.name == "soft-labels-begun" for chart in report.charts())

@@ -160,7 +160,7 @@ def _text(value: Any) -> str:
 def _curves(runs: Sequence[Run]) -> list[Block]:
     histories = {run.id: run.history for run in runs if run.history}
     blocks: list[Block] = [
-        Missing(f"{run.id} has no history of epochs: it was {run.info.source}, not trained here.")
+        Missing(f"{run.id} ({run.info.source}, {run.status}) has no history of epochs.")
         for run in runs
         if run.id not in histories
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -11,7 +12,7 @@ from app import state
 from ols_core.analysis.similarity import OrderKind
 from ols_core.runs import Run
 
-__all__ = ["draw_section", "pick_order", "pick_run", "runs_with", "same_classes"]
+__all__ = ["draw_section", "escaped", "pick_order", "pick_run", "runs_with", "same_classes"]
 
 _ORDER_NAMES = {
     "given": "as given",
@@ -59,6 +60,11 @@ def same_classes(runs: Sequence[Run]) -> list[Run]:
             icon=":material/info:",
         )
     return kept
+
+
+def escaped(text: str) -> str:
+    """Text that Streamlit shows as it is, though it may quote what a user typed."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~:$^=])", r"\\\1", text)
 
 
 def draw_section(key: str, sections: Mapping[str, Callable[..., None]], *arguments: Any) -> None:

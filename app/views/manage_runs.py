@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from app import state
 from app.scan import scan
+from app.views.common import escaped
 from ols_core.errors import OLSError
 from ols_core.run_manager import MAX_NAME, TRASH, edit_run, trash_run
 from ols_core.runs import Run
@@ -48,7 +48,7 @@ def draw_manage(runs: Sequence[Run]) -> None:
 def _archive(runs: Sequence[Run], archived: bool) -> None:
     problems = _each(runs, lambda run: edit_run(run, archived=archived))
     for problem in problems:
-        st.toast(_escaped(problem), icon=":material/error:", duration="long")
+        st.toast(escaped(problem), icon=":material/error:", duration="long")
     st.rerun()
 
 
@@ -129,12 +129,7 @@ def _each(runs: Sequence[Run], change: Callable[[Run], object]) -> list[str]:
 
 def _close_unless(problems: Sequence[str]) -> None:
     for problem in problems:
-        st.error(_escaped(problem), icon=":material/error:")
+        st.error(escaped(problem), icon=":material/error:")
     if not problems:
         state.open_dialog(None)
         st.rerun()
-
-
-def _escaped(text: str) -> str:
-    """Text that Streamlit shows as it is, though it may quote what a user typed."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~:$^=])", r"\\\1", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,7 @@ from ols_core.class_names import read_class_names
 from ols_core.cli.common import Root, errors, output
 from ols_core.cli.tables import summary_table
 from ols_core.errors import ArgumentError
-from ols_core.importing import Predictions, read_predictions, write_import
+from ols_core.importing import Predictions, read_predictions, suggested_id, write_import
 from ols_core.runs import DEFAULT_ROOT, check_run_id
 
 __all__ = ["import_verb", "listed_class_names"]
@@ -70,7 +69,7 @@ def import_verb(
 
     `ols import table.csv --labels truth --probabilities --yes`
     """
-    run_id = check_run_id(name if name is not None else _id_of(file))
+    run_id = check_run_id(name if name is not None else suggested_id(file.name))
     found = read_predictions(
         file,
         labels=labels,
@@ -104,10 +103,6 @@ def listed_class_names(text: str) -> list[str]:
     if "," in text and not Path(text).exists():
         return [name.strip() for name in text.split(",")]
     return read_class_names(text)
-
-
-def _id_of(file: Path) -> str:
-    return re.sub(r"[^a-z0-9._-]+", "-", file.stem.lower()).lstrip("._-")[:100]
 
 
 def _show(found: Predictions) -> None:

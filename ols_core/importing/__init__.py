@@ -5,6 +5,6 @@ is read is executed.
 """
 
 from ols_core.importing._predictions import Kind, Predictions, read_predictions
-from ols_core.importing._writing import write_import
+from ols_core.importing._writing import suggested_id, write_import
 
-__all__ = ["Kind", "Predictions", "read_predictions", "write_import"]
+__all__ = ["Kind", "Predictions", "read_predictions", "suggested_id", "write_import"]

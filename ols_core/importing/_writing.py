@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -9,7 +10,7 @@ from ols_core.importing._predictions import Predictions
 from ols_core.recorder import RunRecorder
 from ols_core.runs import DEFAULT_ROOT, Run, label_fingerprint, list_runs
 
-__all__ = ["write_import"]
+__all__ = ["suggested_id", "write_import"]
 
 
 class _Importer(RunRecorder):
@@ -75,6 +76,17 @@ def write_import(
         recorder.note(predictions)
         _log(recorder, predictions)
     return recorder.run
+
+
+def suggested_id(file: str) -> str:
+    """Id for a run that is made of a file.
+
+    Examples
+    --------
+    >>> suggested_id("My forest (2).csv")
+    'my-forest-2-'
+    """
+    return re.sub(r"[^a-z0-9._-]+", "-", Path(file).stem.lower()).lstrip("._-")[:100]
 
 
 def _log(recorder: RunRecorder, predictions: Predictions) -> None:

@@ -126,8 +126,9 @@ def _reopened(run: Run, split: str) -> Session:
     """Network and data of a finished run, on whatever this machine computes with."""
     if run.info.source != "trained":
         raise RunError(
-            f"Run {run.id} was {run.info.source}, not trained: its network and data set are not "
-            "known, so that features can only come from where it was made."
+            f"Run {run.id} was {run.info.source}, not trained: how to compute its features is not "
+            "stored with it. Give them where it is made: to the recorder, to ols import, or with "
+            f"ols evaluate --split {split}."
         )
     if not run.has("weights.safetensors"):
         raise RunError(
