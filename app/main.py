@@ -59,6 +59,7 @@ PAGES = [
         help="The test images as the network sees them, laid out in two dimensions.",
     ),
 ]
+# A read-only dashboard does not have these.
 WRITING = [
     st.Page(
         "views/train.py",
@@ -75,7 +76,6 @@ WRITING = [
         help="Make a run of predictions that any program wrote to a file.",
     ),
 ]
-"""Pages that write, which a read-only dashboard does not have."""
 
 
 @st.cache_resource(show_spinner=False)

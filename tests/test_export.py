@@ -149,8 +149,9 @@ def test_nothing_is_replaced_unless_that_is_wanted(ols, run, tmp_path):
 
     assert ols("run", "--tensorboard", logs)[0] == 0
     before = {file: file.stat().st_mtime_ns for file in (logs / "run").iterdir()}
-    code, said = ols("run", "--tensorboard", logs)
+    code, said = ols("run", "--tensorboard", logs, "--tables", tmp_path / "others")
     assert code == 2
+    assert not (tmp_path / "others").exists()
     assert "--force" in said
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert ols("run", "--tensorboard", logs, "--force")[0] == 0

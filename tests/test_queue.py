@@ -354,6 +354,12 @@ def test_a_damaged_job_is_named(queue):
         queue.jobs()
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(RunError, match=r"runs/_queue cannot be written: Not a directory"):
+        Queue(tmp_path / "runs").submit(ONE)
+
+
 def test_looking_at_a_queue_makes_no_folder(tmp_path):
     queue = Queue(tmp_path / "runs")
     assert queue.jobs() == []

@@ -148,7 +148,7 @@ def _table(table: Table) -> str:
 def _cells(row: tuple[Cell, ...], numeric: list[bool]) -> Iterator[str]:
     yield f'<th scope="row">{escape(cell_text(row[0]))}</th>'
     for cell, number in zip(row[1:], numeric[1:], strict=True):
-        yield f"<td{_class(number)}>{escape(cell_text(cell))}</td>"
+        yield f"<td{_class(number)}>{cell_text(cell)}</td>"
 
 
 def _class(number: bool) -> str:

@@ -18,7 +18,7 @@ from ols_core.importing import Predictions, read_predictions, suggested_id, writ
 from ols_core.runs import SPLITS
 
 _TYPES = ["npz", "npy", "csv", "tsv", "parquet"]
-_KINDS = {None: "recognise", "logits": "logits", "probabilities": "probabilities"}
+_KINDS = {"recognise": None, "logits": "logits", "probabilities": "probabilities"}
 _N_SHOWN = 5
 _OF_PREDICTED = {"logits": "Its logit", "probabilities": "Its probability"}
 _METRICS = {
@@ -48,7 +48,7 @@ def page() -> None:
             help="In the order of the columns, separated by commas or one a line.",
         )
         kind = st.segmented_control(
-            "What they are", list(_KINDS), default=None, format_func=_KINDS.__getitem__
+            "What they are", list(_KINDS), default="recognise", required=True
         )
         split: str = st.segmented_control("Split", SPLITS, default="test", required=True)
     with right:
@@ -59,7 +59,7 @@ def page() -> None:
                 icon=":material/upload_file:",
             )
             return
-        found = _read(file, labels, _listed(names), kind, split)
+        found = _read(file, labels, _listed(names), _KINDS[kind], split)
         if isinstance(found, str):
             st.error(escaped(found), icon=":material/error:")
             return

@@ -12,6 +12,7 @@ from app.views.common import draw_section, runs_with
 from app.views.compare_settings import draw_settings
 from app.views.curves import draw_training
 from app.views.manage_runs import draw_manage
+from app.views.report import report_button
 from app.views.runs_table import draw_filter, draw_runs
 from ols_core.runs import Run
 
@@ -22,6 +23,7 @@ def page() -> None:
     runs = scan().runs
     with st.container(horizontal=True, vertical_alignment="center"):
         listed = draw_filter(runs)
+        report_button(chosen)
         draw_manage(chosen)
     st.caption(
         f"{len(listed):,} of {len(runs):,} runs. Metrics on the test split. ECE: top-label, 15 "

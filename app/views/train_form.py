@@ -61,9 +61,17 @@ def draw_form(is_active: bool) -> None:
     label = "Add to the queue" if is_active else "Start training"
     clicked = st.button(label, type="primary", disabled=problem is not None)
     if clicked and config is not None:
+        _start(config, download)
+
+
+def _start(config: TrainConfig, download: bool) -> None:
+    try:
         Queue(root()).submit(config, download)
-        ensure_runner(root())
-        st.rerun()
+    except OLSError as error:  # another page was faster, or nothing can be written
+        st.error(str(error), icon=":material/error:")
+        return
+    ensure_runner(root())
+    st.rerun()
 
 
 def _draw_recipes() -> None:

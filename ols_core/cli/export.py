@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -59,10 +59,13 @@ def export_verb(
     if figures is None and tables is None and tensorboard is None:
         raise ArgumentError("Nothing to write: give --figures, --tables or --tensorboard a folder.")
     opened = [load_run(run_id, root) for run_id in runs]
+    # Before anything is written.
+    logs = {} if tensorboard is None else _log_folders(opened, tensorboard, force)
     if figures is not None or tables is not None:
         _export_report(opened, figures, form, tables, tables_format, force)
     if tensorboard is not None:
-        _export_tensorboard(opened, tensorboard, force)
+        _export_tensorboard(logs)
+        output.print(escape(f"Look at them: tensorboard --logdir {tensorboard}"), highlight=False)
 
 
 def _export_report(
@@ -112,19 +115,24 @@ def _write(file: Path, content: bytes) -> None:
     write_atomically(file, lambda stream: stream.write(content))
 
 
-def _export_tensorboard(runs: Sequence[Run], folder: Path, force: bool) -> None:
-    from ols_core.tensorboard import export_run
-
-    for run in runs:
-        own = folder / run.id
+def _log_folders(runs: Sequence[Run], folder: Path, force: bool) -> dict[Path, Run]:
+    """Folder of each run's events; refuses those that exist unless that is wanted."""
+    folders = {folder / run.id: run for run in runs}
+    for own in folders:
         if own.exists() and not force:
             raise ArgumentError(
                 f"{own} exists already; name another folder, or replace what is in it of this run "
                 "with --force."
             )
-    for run in runs:
+    return folders
+
+
+def _export_tensorboard(folders: Mapping[Path, Run]) -> None:
+    from ols_core.tensorboard import export_run
+
+    for folder, run in folders.items():
         with output.status(f"{run.id} …"):
-            found = export_run(run, folder / run.id)
+            found = export_run(run, folder)
         matrices = f"{found.images} matrices"
         if found.images < found.epochs:
             matrices += f" (of {found.epochs}, evenly spread)"
@@ -133,4 +141,3 @@ def _export_tensorboard(runs: Sequence[Run], folder: Path, force: bool) -> None:
             points += " (without thumbnails: the data set has none)"
         line = f"{run.id}: {found.scalars} scalars, {matrices}, {points}."
         output.print(escape(line), soft_wrap=True, highlight=False)
-    output.print(escape(f"Look at them: tensorboard --logdir {folder}"), highlight=False)

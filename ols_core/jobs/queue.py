@@ -97,7 +97,7 @@ class Queue:
         Raises
         ------
         ArgumentError, RunError
-            As `run_id_for`.
+            As `run_id_for`; also if the queue's folder cannot be written.
         """
         with self._changing():
             run_id = self.run_id_for(config)
@@ -210,8 +210,12 @@ class Queue:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with lock(self.folder / ".lock"):
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = lock(self.folder / ".lock")
+        except OSError as error:
+            raise RunError(f"{self.folder} cannot be written: {error.strerror}.") from None
+        with held:
             yield
 
     def _add(self, run_id: str, arguments: list[str], config: dict[str, Any]) -> Job:
