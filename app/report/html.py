@@ -43,8 +43,8 @@ def to_html(report: Report) -> str:
         about=_about(report),
         contents=_contents(report.sections),
         sections=sections,
-        # A name must not be able to end the script that holds it.
-        figures=to_json_plotly(charts).replace("<", r"\u003c"),
+        # Plotly escapes "<", so that no name can end the script that holds it.
+        figures=to_json_plotly(charts),
         plotly=get_plotlyjs(),
         script=_part("report.js"),
     )
@@ -148,7 +148,7 @@ def _table(table: Table) -> str:
 def _cells(row: tuple[Cell, ...], numeric: list[bool]) -> Iterator[str]:
     yield f'<th scope="row">{escape(cell_text(row[0]))}</th>'
     for cell, number in zip(row[1:], numeric[1:], strict=True):
-        yield f"<td{_class(number)}>{cell_text(cell)}</td>"
+        yield f"<td{_class(number)}>{escape(cell_text(cell))}</td>"
 
 
 def _class(number: bool) -> str:
