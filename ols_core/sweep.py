@@ -49,7 +49,13 @@ Action = Literal["skip", "resume", "train"]
 # What a sweep sets itself, and what a comma cannot separate.
 _OWN = {"method": "--methods", "seed": "--seeds", "name": "--name"}
 _COMPOUND = ("loss_options", "milestones")
-_NEUTRAL = {"name": None, "data_dir": "data", "workers": 0, "compile": False}
+_NEUTRAL = {
+    "name": None,
+    "data_dir": "data",
+    "workers": 0,
+    "compile": False,
+    "save_features_every": 0,
+}
 INCIDENTAL = tuple(_NEUTRAL)
 """Options that say where and how fast a run is computed, not what comes out."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -25,8 +23,8 @@ from app.report.content import (
 )
 from app.report.figures import in_column
 from app.report.runs import runs_with
+from app.run_settings import settings_of
 from ols_core.analysis.calibration import Interval, wilson_interval
-from ols_core.results import RunResult
 from ols_core.runs import Run
 
 __all__ = ["overview"]
@@ -113,18 +111,18 @@ def _metrics(run: Run, evaluated: bool, choices: Choices) -> tuple[Cell, ...]:
 
 def _settings(runs: Sequence[Run]) -> list[Block]:
     """Settings in which the runs differ, and those that they share."""
-    by_run = {run.id: _settings_of(run) for run in runs}
+    by_run = {run.id: settings_of(run.info) for run in runs}
     names = list(dict.fromkeys(name for one in by_run.values() for name in one))
     rows = {name: tuple(one.get(name, _NOTHING) for one in by_run.values()) for name in names}
-    different = [(name, *row) for name, row in rows.items() if len(set(row)) > 1]
-    shared = [(name, row[0]) for name, row in rows.items() if len(set(row)) == 1]
+    different = [(*name, *row) for name, row in rows.items() if len(set(row)) > 1]
+    shared = [(*name, row[0]) for name, row in rows.items() if len(set(row)) == 1]
     blocks: list[Block] = []
     if different:
         blocks.append(
             Table(
                 "settings-that-differ",
                 "Settings that differ",
-                ("setting", *by_run),
+                ("part", "setting", *by_run),
                 tuple(different),
                 "A dash: the setting does not concern that run's method, or is not recorded.",
             )
@@ -132,29 +130,8 @@ def _settings(runs: Sequence[Run]) -> list[Block]:
     elif len(runs) > 1:
         blocks.append(Text("The runs differ in none of the recorded settings."))
     title = "Settings that all runs share" if len(runs) > 1 else "Settings"
-    return [*blocks, Table("settings", title, ("setting", "value"), tuple(shared), folded=True)]
-
-
-def _settings_of(run: Run) -> dict[str, str]:
-    """What decides how a run turned out, as texts."""
-    info = run.info
-    recorded = RunResult(
-        id=run.id,
-        method=info.method,
-        source=info.source,
-        dataset=info.dataset.name,
-        model=info.model.name,
-        config=info.config,
-        metrics={},
-    ).result()
-    settings = {**recorded.settings, "seed": recorded.seed}
-    about = {name: info.environment.get(name) for name in ("torch", "device_name", "precision")}
-    everything = settings | {f"machine: {name}": value for name, value in about.items() if value}
-    return {name: _text(value) for name, value in everything.items()}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    table = Table("settings", title, ("part", "setting", "value"), tuple(shared), folded=True)
+    return [*blocks, table]
 
 
 def _curves(runs: Sequence[Run]) -> list[Block]:

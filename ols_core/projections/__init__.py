@@ -18,4 +18,3 @@ __all__ = [
     "find_layout",
     "layout",
 ]
-from ols_core.projections._former import compute_projection, load_projection  # noqa: E402,F401
