@@ -9,6 +9,7 @@ __all__ = [
     "RunError",
     "RunNotFoundError",
     "TrainingError",
+    "one_line",
 ]
 
 
@@ -38,3 +39,15 @@ class RunNotFoundError(RunError, FileNotFoundError):
 
 class TrainingError(OLSError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+def one_line(error: Exception) -> str:
+    """First line of what went wrong, with its kind unless it is a sentence of this package.
+
+    Examples
+    --------
+    >>> one_line(RunError("It is gone.")), one_line(ValueError("bad"))
+    ('It is gone.', 'ValueError: bad')
+    """
+    cause = str(error).splitlines()[0] if str(error) else ""
+    return cause if isinstance(error, OLSError) else f"{type(error).__name__}: {cause}"

@@ -34,7 +34,7 @@ from ols_core.analysis.soft_labels import check_soft_labels
 from ols_core.checks import check_choice, check_labels, invalid
 from ols_core.class_names import check_class_names
 from ols_core.data.types import ImageSet
-from ols_core.errors import OLSError, RunError
+from ols_core.errors import RunError, one_line
 from ols_core.run_writer import RunWriter, utc_now
 from ols_core.runs import (
     DEFAULT_ROOT,
@@ -158,7 +158,7 @@ class RunRecorder:
         if error is None:
             self._writer.close("finished")
             return
-        cause = _one_line(error) if isinstance(error, Exception) else None
+        cause = one_line(error) if isinstance(error, Exception) else None
         with suppress(OSError):  # a full disk: what went wrong first is what the user must hear
             self._writer.close("stopped" if cause is None else "failed", cause)
 
@@ -521,9 +521,3 @@ def _rank() -> int:
         if distributed.is_available() and distributed.is_initialized():
             return int(distributed.get_rank())
     return int(next((os.environ[key] for key in _RANKS if os.environ.get(key)), "0"))
-
-
-def _one_line(error: Exception) -> str:
-    """First line of what went wrong, with its kind unless it is a sentence of this package."""
-    cause = str(error).splitlines()[0] if str(error) else ""
-    return cause if isinstance(error, OLSError) else f"{type(error).__name__}: {cause}"

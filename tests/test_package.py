@@ -29,6 +29,7 @@ def _loaded(statement: str) -> set[str]:
         "import ols_core.runs, ols_core.run_writer, ols_core.config, ols_core.projections",
         "import ols_core.thumbnails",
         "import ols_core.recorder, ols_core.importing, ols_core.top_labels",
+        "import ols_core.jobs, ols_core.run_manager, ols_core.tensorboard",
         "from ols_core.analysis import calibration, embedding, similarity, soft_labels",
         "import ols_core.cli",
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app import state
 from app.scan import root
 
 
@@ -14,6 +15,8 @@ def page() -> None:
         "scikit-learn's digits, in less than a minute on a laptop, without any download:"
     )
     st.code(".venv/bin/ols train --dataset digits --method ols --epochs 10", language="bash")
+    if not state.read_only():
+        st.write("The page Train starts it without a terminal, and Import takes predictions.")
     st.write("This page shows the run as soon as it has begun; nothing has to be restarted.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -18,8 +17,9 @@ from torch import Tensor
 from ols_core.analysis.calibration import summarize_predictions
 from ols_core.config import TrainConfig
 from ols_core.data.batches import Batch
-from ols_core.errors import OLSError, RunError, TrainingError
+from ols_core.errors import RunError, TrainingError, one_line
 from ols_core.models import classifier
+from ols_core.run_names import default_ids
 from ols_core.run_writer import RunWriter, utc_now, write_atomically
 from ols_core.runs import (
     DEFAULT_ROOT,
@@ -77,7 +77,8 @@ def train(
     session = open_session(config, download)
     writer = None
     if session.fabric.is_global_zero:
-        run_id = check_run_id(config.name) if config.name else _free_id(config, Path(root))
+        free = (i for i in default_ids(config) if not (Path(root) / i).exists())
+        run_id = check_run_id(config.name) if config.name else next(free)
         writer = RunWriter.create(root, _describe(session, run_id))
     return _run(session, writer, 0, observer)
 
@@ -106,7 +107,7 @@ def resume(run_id: str, root: str | Path = DEFAULT_ROOT, observer: Observer | No
             state = torch.load(run.path / _STATE, map_location="cpu", weights_only=True)
             session.restore(state)
         except Exception as error:  # whatever a damaged file makes torch raise
-            cause = f"{_STATE} cannot be read: {_one_line(error)}"
+            cause = f"{_STATE} cannot be read: {one_line(error)}"
             _close(writer, "failed", cause)
             raise RunError(f"Run {run_id} cannot be resumed: {cause}") from None
         epoch = state["epoch"]
@@ -284,8 +285,8 @@ def _status_kept(
             stop.check()
         if writer is None:
             causes.mkdir(exist_ok=True)
-            (causes / f"cause-of-rank-{rank}").write_text(_one_line(error))
-        _close(writer, "failed", _one_line(error))
+            (causes / f"cause-of-rank-{rank}").write_text(one_line(error))
+        _close(writer, "failed", one_line(error))
         raise
 
 
@@ -293,11 +294,6 @@ def _close_stopped(writer: RunWriter | None, causes: Path) -> None:
     """Mark as stopped, unless it was another process's failure that stopped this one."""
     cause = next((file.read_text() for file in causes.glob("cause-of-rank-*")), None)
     _close(writer, "stopped" if cause is None else "failed", cause)
-
-
-def _one_line(error: Exception) -> str:
-    cause = str(error).splitlines()[0] if str(error) else ""
-    return cause if isinstance(error, OLSError) else f"{type(error).__name__}: {cause}"
 
 
 def _close(writer: RunWriter | None, status: str, error: str | None = None) -> None:
@@ -314,18 +310,6 @@ def _save_state(writer: RunWriter | None, session: Session, epoch: int) -> None:
 
 def _matrix(session: Session) -> Any:
     return session.criterion.soft_labels.cpu().numpy()
-
-
-def _free_id(config: TrainConfig, root: Path) -> str:
-    """Id from the configuration, numbered if it is taken."""
-    dataset = config.dataset.rstrip("/").rpartition("/")[2].removeprefix("folder:")
-    model = config.model.removeprefix("timm:")
-    slug = re.sub(
-        r"[^a-z0-9._-]+", "-", f"{dataset}-{model}-{config.method}-s{config.seed}".lower()
-    )
-    base = slug.lstrip("._-")[:96]
-    taken = (f"{base}-{n}" for n in range(2, 10_000))
-    return base if not (root / base).exists() else next(i for i in taken if not (root / i).exists())
 
 
 def _fingerprints(session: Session) -> dict[str, str]:

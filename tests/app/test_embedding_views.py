@@ -96,6 +96,19 @@ def test_runs_share_one_map_that_goes_from_one_to_the_next(runs, monkeypatch):
     assert [frame.label for frame in panel.frames] == [run.id for run in runs.values()]
 
 
+def test_one_map_goes_over_the_epochs_whose_features_are_stored(runs, monkeypatch):
+    random = np.random.default_rng(0)
+    with RunWriter.amending(runs["ls"]) as writer:
+        for epoch in (1, 3):
+            writer.save_features("test", random.normal(size=(N_TEST, 5)), epoch=epoch)
+    with _seen(monkeypatch, embedding_map) as calls:
+        app = open_page("embeddings", arrangement="Over epochs")
+    assert not app.error
+    (panel,), _ = calls[-1]
+    assert panel.title == "run-ls"
+    assert [frame.label for frame in panel.frames] == ["epoch 1", "epoch 3"]
+
+
 def test_a_missing_projection_is_offered_not_computed(runs):
     app = open_page("embeddings", projection="UMAP")
     assert "not computed yet" in app.info[0].value
