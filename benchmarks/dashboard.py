@@ -70,7 +70,7 @@ new MutationObserver((mutations) => {
 const all = (selector) => [...document.querySelectorAll(selector)]
 const canvasRows = () =>
   all('[data-testid="stBidiComponentIsolated"]')
-    .flatMap((host) => [...(host.shadowRoot?.querySelectorAll("canvas") ?? [])])
+    .flatMap((host) => [...(host.shadowRoot?.querySelectorAll("canvas:not(.overlay)") ?? [])])
     .map((canvas) => canvas.width && canvas.height
       ? canvas.getContext("2d").getImageData(0, canvas.height >> 1, canvas.width, 1).data : [])
 
@@ -355,7 +355,8 @@ def measure_all(browser: Browser, folder: Path, beside: bool) -> Iterator[list[F
     with training(folder / "training") if beside else nullcontext():
         for n_classes, (root, goal) in roots.items():
             case = f"K = {n_classes}"
-            with serving(APP, OLS_ROOT=str(root)) as server:
+            # Read-only: the pages that write have nothing to draw.
+            with serving(APP, OLS_ROOT=str(root), OLS_READ_ONLY="1") as server:
                 if not beside:
                     yield measure_opening(browser, server, case)
                 yield measure_answers(browser, server, case, goal)

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.charts.grid import Grid
-from app.charts.theme import GREY, color
+from app.charts.theme import GREY, color, fixed_margins
 from ols_core.analysis.calibration import Reliability
 
 __all__ = ["confidence_histograms"]
@@ -41,13 +41,14 @@ def confidence_histograms(diagrams: Mapping[str, Reliability]) -> go.Figure:
         up |= {"title": "share of images"} if column == 0 else {"showticklabels": False}
         grid.axes(row, column, across, up | ({"matches": "y"} if position else {}))
         _histogram(grid, row, column, bins, color(position))
-    return grid.figure(
+    figure = grid.figure(
         height=60 + _ROW_HEIGHT * rows,
-        margin={"l": 10, "r": 28, "t": 30, "b": 10},
+        margin={"r": 28, "t": 30},
         showlegend=False,
         bargap=0,
         barmode="overlay",
     )
+    return fixed_margins(figure)
 
 
 def _histogram(grid: Grid, row: int, column: int, bins: Reliability, shade: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from app.charts.theme import color, empty, legend_above, style, translucent
+from app.charts.theme import color, empty, fixed_margins, legend_above, style, translucent
 from ols_core.analysis.soft_labels import QUANTILE_LEVELS, Convergence
 
 __all__ = ["QUANTITIES", "convergence_curves"]
@@ -73,4 +73,4 @@ def convergence_curves(
     if title != "Change":
         low, high = (f"{level:.0%}" for level in (QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]))
         heading = f"{title}: median over classes, and {low} to {high}"
-    return legend_above(style(figure, heading, height))
+    return fixed_margins(legend_above(style(figure, heading, height)))

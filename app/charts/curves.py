@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from app.charts.theme import color, empty, legend_above, style
+from app.charts.theme import color, empty, fixed_margins, legend_above, style
 
 __all__ = ["CURVES", "Along", "elapsed", "training_curves", "value_curves"]
 
@@ -94,7 +94,7 @@ def training_curves(
         f"{split} {_DASH_NAMES[dash]}" if len(curves) > 1 else split for _, split, dash in curves
     ]
     heading = ", ".join([title, *filter(None, styles)])
-    return legend_above(style(figure, heading, height))
+    return fixed_margins(legend_above(style(figure, heading, height)))
 
 
 def _epochs(histories: Mapping[str, History]) -> tuple[str, dict[str, list[float]], str]:
@@ -140,4 +140,4 @@ def value_curves(
         )
     figure.update_xaxes(title="epoch")
     figure.update_yaxes(title=unit)
-    return legend_above(style(figure, title, height))
+    return fixed_margins(legend_above(style(figure, title, height)))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from app.charts.theme import color, empty, legend_above, style
+from app.charts.theme import color, empty, fixed_margins, legend_above, style
 
 __all__ = ["neighbour_bars", "neighbour_lines"]
 
@@ -40,10 +40,11 @@ def neighbour_bars(
             marker={"color": color(position)},
             hovertemplate=f"{name}<br>%{{y}}: %{{x:.4f}}<extra></extra>",
         )
-    figure.update_xaxes(title="mass in the soft label", rangemode="tozero")
+    # The names need to be measured, the numbers do not.
+    figure.update_xaxes(title="mass in the soft label", rangemode="tozero", automargin=False)
     figure.update_yaxes(autorange="reversed", type="category", dtick=1)
     style(figure, title, height, barmode="group", bargap=0.25)
-    return legend_above(figure, lines=len(masses))
+    return legend_above(figure, lines=len(masses)).update_layout(margin={"b": 52})
 
 
 def neighbour_lines(
@@ -78,4 +79,5 @@ def neighbour_lines(
     figure.update_xaxes(title="epoch")
     figure.update_yaxes(title="mass", rangemode="tozero")
     legend = {"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}
-    return style(figure, title, height, legend=legend)
+    style(figure, title, height, legend=legend)
+    return fixed_margins(figure)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from app.charts.grid import Grid
-from app.charts.theme import GREY, color, legend_above, style
+from app.charts.theme import GREY, color, fixed_margins, legend_above, style
 from ols_core.analysis.calibration import CalibratedBand, Reliability, wilson_interval
 
 __all__ = ["reliability_overlay", "reliability_panels"]
@@ -52,13 +52,14 @@ def reliability_panels(
         grid.title(0, column, _heading(name, band))
         _panel(grid, band, column, first + column)
         _label(grid, column, most)
-    return grid.figure(
+    figure = grid.figure(
         height=height,
-        margin={"l": 10, "r": _RIGHT, "t": 76, "b": 10},
+        margin={"r": _RIGHT, "t": 76},
         showlegend=False,
         bargap=0,
         barmode="overlay",
     )
+    return fixed_margins(figure)
 
 
 def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) -> go.Figure:
@@ -108,7 +109,7 @@ def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) 
     _label(grid, 0, max(int(band.bins.counts.max()) for band in bands.values()))
     figure = style(grid.figure(), "Accuracy by confidence", height)
     legend_above(figure, lines=-(-len(bands) // _NAMES_IN_LINE))
-    return figure.update_layout(margin={"r": _RIGHT})
+    return fixed_margins(figure).update_layout(margin={"r": _RIGHT})
 
 
 def _heading(name: str, band: CalibratedBand) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from app.charts.theme import color, legend_above, style
+from app.charts.theme import color, fixed_margins, legend_above, style
 from ols_core.analysis.calibration import RiskCoverage
 
 __all__ = ["risk_coverage_curves"]
@@ -56,4 +56,4 @@ def risk_coverage_curves(
         for dash, score in zip(_DASHES, scores, strict=False)
     )
     legend_above(style(figure, f"Risk by coverage: {styles}", height))
-    return figure.update_layout(margin={"r": 28})  # room for half of the last "100%"
+    return fixed_margins(figure).update_layout(margin={"r": 28})  # room for half of the last "100%"

@@ -13,6 +13,7 @@ __all__ = [
     "SEQUENTIAL",
     "color",
     "empty",
+    "fixed_margins",
     "legend_above",
     "style",
     "translucent",
@@ -54,6 +55,17 @@ def legend_above(figure: go.Figure, lines: int = 1) -> go.Figure:
     """Put the legend between title and plot, with room for so many lines of it."""
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
     return figure.update_layout(legend=legend, margin={"t": 70 + 20 * lines})
+
+
+def fixed_margins(figure: go.Figure) -> go.Figure:
+    """Give axes of plain numbers their room once and for all.
+
+    Otherwise plotly.js measures every label and lays the figure out again, up to several times:
+    two figures of curves took 450 ms to draw instead of 150.
+    """
+    figure.update_xaxes(automargin=False)
+    figure.update_yaxes(automargin=False)
+    return figure.update_layout(margin={"l": 70, "b": 52})
 
 
 def empty(title: str, message: str, height: int = 300) -> go.Figure:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ols_core.analysis._arrays import FloatArray, as_matrix
+from ols_core.analysis._arrays import FloatArray
+from ols_core.analysis._features import check_features
 from ols_core.checks import invalid
 
 __all__ = ["procrustes", "rotation"]
@@ -42,8 +43,8 @@ def procrustes(points: npt.ArrayLike, reference: npt.ArrayLike) -> npt.NDArray[n
     >>> np.allclose(procrustes(turned, square), square)
     True
     """
-    moved = _finite("points", points)
-    fixed = _finite("reference", reference)
+    moved = check_features("points", points).astype(np.float64)
+    fixed = check_features("reference", reference).astype(np.float64)
     if moved.shape != fixed.shape:
         raise invalid("points", f"of shape {fixed.shape}, like reference", moved.shape)
     origin = fixed.mean(axis=0)
@@ -57,10 +58,3 @@ def rotation(points: FloatArray, reference: FloatArray) -> FloatArray:
     left, _, right = np.linalg.svd(points.T @ reference)
     turn: FloatArray = left @ right
     return turn
-
-
-def _finite(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    matrix = as_matrix(name, values, "n_dimensions", min_columns=1).astype(np.float64)
-    if not np.isfinite(matrix).all():
-        raise invalid(name, "finite", "NaN or infinity")
-    return matrix

@@ -12,13 +12,12 @@ import numpy.typing as npt
 from ols_core.analysis._arrays import FloatArray
 from ols_core.analysis._class_moments import (
     ClassMoments,
-    centred_gram,
     class_residuals,
     gram_distances,
 )
 from ols_core.analysis._uncertainty import Interval
 
-__all__ = ["CentroidStatistics", "centroid_intervals", "centroid_statistics"]
+__all__ = ["centroid_intervals"]
 
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _FEWEST = 10  # samples of a class from which its spread can be told
@@ -29,11 +28,8 @@ _ENTRIES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
-class CentroidStatistics:
-    """Numbers that depend on the samples through their class centroids and spreads alone.
-
-    All of them are 0 at complete collapse, and none is negative.
-    """
+class _Statistics:
+    """What depends on the samples through their class centroids and spreads alone; 0 or more."""
 
     davies_bouldin: float
     trace_ratio: float
@@ -46,20 +42,13 @@ class CentroidStatistics:
 class _Spread:
     """What the statistics need beside the centroids, each of shape (n_classes,).
 
-    `dispersion` and `scatter` are as in `ClassMoments`; `noise` as in `centred_gram`.
+    `dispersion` and `scatter` are as in `ClassMoments`. `noise` is the expected squared distance of
+    a centroid from where it would be on endless samples; it is taken off.
     """
 
     dispersion: npt.NDArray[np.float64]
     scatter: npt.NDArray[np.float64]
     noise: npt.NDArray[np.float64]
-
-
-def centroid_statistics(
-    moments: ClassMoments, classifier: npt.NDArray[np.float64] | None
-) -> CentroidStatistics:
-    """Statistics of the observed centroids; `classifier` has one row for each of them."""
-    spread = _Spread(moments.dispersion, moments.scatter, np.zeros(len(moments.means)))
-    return _statistics(moments.means, spread, moments.counts, classifier)
 
 
 def centroid_intervals(
@@ -83,13 +72,14 @@ def centroid_intervals(
 
     No interval if a class has fewer than 10 samples, and all NaN if there is a single class.
     """
-    names = [field.name for field in fields(CentroidStatistics)]
+    names = [field.name for field in fields(_Statistics)]
     if moments.classes.size < 2:
         return dict.fromkeys(names, Interval(math.nan, math.nan, math.nan))
-    observed = centroid_statistics(moments, classifier)
-    if moments.counts.min() < _FEWEST:
-        return {name: Interval(getattr(observed, name), math.nan, math.nan) for name in names}
     n = moments.counts
+    plain = _Spread(moments.dispersion, moments.scatter, np.zeros(n.size))
+    observed = _statistics(moments.means, plain, n, classifier)
+    if n.min() < _FEWEST:
+        return {name: Interval(getattr(observed, name), math.nan, math.nan) for name in names}
     noise = moments.scatter / (n - 1)
     # a centroid is nearer to its own samples than the one of endless samples would be
     unbiased = _Spread(
@@ -103,8 +93,10 @@ def centroid_intervals(
 
     def interval(name: str) -> Interval:
         error = float(np.std([getattr(draw, name) for draw in draws], ddof=1))
-        both = getattr(observed, name), getattr(corrected, name)
-        return Interval(both[0], max(0.0, min(both) - _Z * error), max(both) + _Z * error)
+        estimate, without = getattr(observed, name), getattr(corrected, name)
+        low, high = min(estimate, without) - _Z * error, max(estimate, without) + _Z * error
+        # 0 is the least that any of them can be; NaN stays NaN
+        return Interval(estimate, float(np.maximum(low, 0.0)), high)
 
     return {name: interval(name) for name in names}
 
@@ -114,22 +106,31 @@ def _statistics(
     spread: _Spread,
     counts: npt.NDArray[np.int64],
     classifier: npt.NDArray[np.float64] | None,
-) -> CentroidStatistics:
+) -> _Statistics:
     centred = means - means.mean(axis=0)
-    observed = centred_gram(centred)
-    gram = centred_gram(centred, spread.noise)
-    squared = np.maximum(gram_distances(gram), _LEFT * gram_distances(observed))
-    np.fill_diagonal(squared, 0)
+    observed = centred @ centred.T
+    gram = observed - _centred_noise(spread.noise)
+    between = gram_distances(observed)
+    noise = spread.noise[:, None] + spread.noise
+    squared = np.where(between > 0, np.maximum(between - noise, _LEFT * between), 0)
     norms = np.sqrt(np.maximum(np.diag(gram), _LEFT * np.diag(observed)))
     total = max(float(np.trace(gram)), _LEFT * float(np.trace(observed)))
     within = float(counts @ spread.scatter) / float(counts.sum())
-    return CentroidStatistics(
+    return _Statistics(
         davies_bouldin=_davies_bouldin(np.sqrt(squared), spread.dispersion),
         trace_ratio=within / (total / len(means)) if total > 0 else math.nan,
         nc2_equinorm=float(norms.std() / norms.mean()) if total > 0 else math.nan,
         nc2_equiangular=_equiangular_deviation(gram, norms),
         nc3_self_duality=_self_duality(centred, classifier, math.sqrt(total)),
     )
+
+
+def _centred_noise(noise: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Expected scalar products of independent noise, as seen from its own mean."""
+    products = np.diag(noise)
+    products -= products.mean(axis=0)
+    products -= products.mean(axis=1, keepdims=True)
+    return products
 
 
 def _davies_bouldin(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ols_core.analysis._arrays import FloatArray, IntArray
-from ols_core.analysis._class_moments import centred_gram, class_moments, gram_distances
+from ols_core.analysis._class_moments import class_moments, gram_distances
 from ols_core.analysis._features import check_features
 from ols_core.analysis._rows import check_soft_labels
 from ols_core.checks import check_integer, check_labels, invalid
@@ -95,7 +95,8 @@ def class_geometry(
     values = check_features("features", features)
     labels = check_labels("labels", labels, len(values), n_classes)
     moments = class_moments(values, labels)
-    distance = np.sqrt(gram_distances(centred_gram(moments.means - moments.means.mean(axis=0))))
+    centred = moments.means - moments.means.mean(axis=0)
+    distance = np.sqrt(gram_distances(centred @ centred.T))
     pairs = distance[np.triu_indices(len(distance), 1)]
     scale = float(pairs.mean()) if pairs.any() else math.nan
     agreement = np.full(len(distance), math.nan)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ols_core.analysis._arrays import FloatArray, IntArray
 from ols_core.analysis._features import working_type
 
-__all__ = ["ClassMoments", "centred_gram", "class_moments", "class_residuals", "gram_distances"]
+__all__ = ["ClassMoments", "class_moments", "class_residuals", "gram_distances"]
 
 # share of the squared norms below which a squared distance is their rounding
 _ROUNDING = 1e-12
@@ -65,20 +65,6 @@ def class_residuals(features: FloatArray, moments: ClassMoments) -> Iterator[Flo
     """Each class's samples as seen from their centroid, in the working type, class by class."""
     for rows, mean in zip(moments.members, moments.means, strict=True):
         yield _residuals(features[rows], mean)
-
-
-def centred_gram(
-    means: npt.NDArray[np.float64], noise: npt.NDArray[np.float64] | float = 0.0
-) -> npt.NDArray[np.float64]:
-    """Scalar products of (n, n_features) centroids as seen from their own mean, of shape (n, n).
-
-    `noise` is the expected squared distance of each centroid from where it would be on endless
-    samples; with it the products are without bias.
-    """
-    gram = means @ means.T if not np.any(noise) else means @ means.T - np.diag(noise)
-    gram -= gram.mean(axis=0)
-    gram -= gram.mean(axis=1, keepdims=True)
-    return gram
 
 
 def gram_distances(gram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

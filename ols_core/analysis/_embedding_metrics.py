@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ols_core.analysis._arrays import FloatArray, IntArray, as_matrix
+from ols_core.analysis._arrays import FloatArray, IntArray
 from ols_core.analysis._centroid_statistics import centroid_intervals
 from ols_core.analysis._class_moments import class_moments
 from ols_core.analysis._collapse import nearest_centroid_agreement, within_between
@@ -226,10 +226,9 @@ def _check_classifier(
 ) -> npt.NDArray[np.float64] | None:
     if classifier is None:
         return None
-    weight = as_matrix("classifier", classifier, "n_features", min_columns=1)
-    if weight.shape != (n_classes, n_features) or not np.isfinite(weight).all():
-        expected = f"finite and of shape ({n_classes}, {n_features})"
-        raise invalid("classifier", expected, weight.shape)
+    weight = check_features("classifier", classifier)
+    if weight.shape != (n_classes, n_features):
+        raise invalid("classifier", f"of shape ({n_classes}, {n_features})", weight.shape)
     return weight.astype(np.float64)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ols_core.analysis._arrays import as_matrix
 from ols_core.analysis._features import check_features, feature_chunks
 from ols_core.checks import invalid
 
@@ -66,7 +65,7 @@ def three_class_plane(features: npt.ArrayLike, weights: npt.ArrayLike) -> ThreeC
     [[0.0, 0.0]]
     """
     values = check_features("features", features)
-    templates = as_matrix("weights", weights, "n_features", min_columns=2).astype(np.float64)
+    templates = check_features("weights", weights).astype(np.float64)
     if templates.shape != (3, values.shape[1]):
         raise invalid("weights", f"of shape (3, {values.shape[1]})", templates.shape)
     centre = templates.mean(axis=0)

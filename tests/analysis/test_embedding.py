@@ -46,6 +46,20 @@ class TestStratifiedSample:
         drawn = {int(i) for seed in range(60) for i in stratified_sample(labels, 4, seed)}
         assert drawn == set(range(20))
 
+    @given(st.integers(1, 8), st.integers(1, 9), st.data())
+    def test_of_classes_of_equal_size_a_smaller_one_is_part_of_a_larger_one(self, size, k, data):
+        labels = np.random.default_rng(0).permutation(np.repeat(np.arange(k), size))
+        small, large = sorted(data.draw(st.integers(1, len(labels))) for _ in range(2))
+        seed = data.draw(st.integers(0, 9))
+        part = stratified_sample(labels, small, seed)
+        assert set(part) <= set(stratified_sample(labels, large, seed))
+
+    def test_of_unequal_classes_each_class_keeps_its_samples(self):
+        labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [500, 300, 33]))
+        small, large = (stratified_sample(labels, n, seed=3) for n in (100, 400))
+        for k in range(3):
+            assert set(small[labels[small] == k]) <= set(large[labels[large] == k])
+
     @settings(deadline=None, max_examples=60)
     @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.data())
     def test_is_fair(self, counts, data):
@@ -106,7 +120,9 @@ class TestPCA:
         np.testing.assert_array_equal(flat.coordinates, expected.coordinates)
 
     def test_records_what_it_was_made_with(self):
-        flat = project(features(10, 4), "pca", seed=3)
+        shares: list[float] = []
+        flat = project(features(10, 4), "pca", seed=3, progress=shares.append)
+        assert shares == [1.0]
         assert flat.method == "pca"
         assert flat.parameters == {"seed": 3, "n_components": 2}
 
@@ -124,8 +140,8 @@ class TestPCA:
         assert (np.diff(ratio) <= 0).all()
 
 
-class TestNeighbours:
-    def test_tsne_repeats_with_the_seed_and_records_what_was_used(self):
+class TestTSNE:
+    def test_repeats_with_the_seed_and_records_what_was_used(self):
         values = features(16, 4)
         flat = project(values, "tsne", seed=1)
         assert flat.coordinates.shape == (16, 2)
@@ -135,25 +151,23 @@ class TestNeighbours:
         assert flat.explained_variance_ratio is None
         np.testing.assert_array_equal(flat.coordinates, project(values, "tsne", seed=1).coordinates)
 
-    def test_umap_keeps_two_groups_apart(self, monkeypatch):
-        from umap import umap_
+    def test_tells_of_its_iterations_and_changes_neither_the_layout_nor_what_others_print(
+        self, capsys
+    ):
+        values = features(16, 4)
+        shares: list[float] = []
 
-        for name in ("fast_knn_indices", "smooth_knn_dist", "compute_membership_strengths"):
-            # To compile them takes many times longer than to interpret them once.
-            monkeypatch.setattr(umap_, name, getattr(umap_, name).py_func)
-        groups = np.repeat([0.0, 50.0], 15)
-        values = (features(30, 5) + groups[:, None]).astype(np.float16)
-        flat = project(values, "umap", seed=1, n_neighbors=5, min_dist=0.2)
-        assert flat.parameters == {
-            "seed": 1,
-            "n_components": 2,
-            "n_neighbors": 5,
-            "min_dist": 0.2,
-        }
-        assert flat.coordinates.dtype == np.float32
-        distance = np.linalg.norm(flat.coordinates[:, None] - flat.coordinates[None], axis=2)
-        np.fill_diagonal(distance, np.inf)
-        assert (groups[distance.argmin(axis=1)] == groups).all()
+        def progress(share: float) -> None:
+            shares.append(share)
+            print("at", share)
+
+        told = project(values, "tsne", seed=1, progress=progress)
+        assert shares == sorted(shares)
+        assert 0 < shares[0] < 0.1
+        assert shares[-1] == 1.0
+        assert len(shares) > 5
+        assert capsys.readouterr().out == "".join(f"at {share}\n" for share in shares)
+        np.testing.assert_array_equal(told.coordinates, project(values, "tsne", seed=1).coordinates)
 
 
 @pytest.mark.parametrize(
