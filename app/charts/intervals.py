@@ -65,8 +65,11 @@ def _point(name: str, interval: Interval, position: int) -> dict[str, Any]:
             "color": color(position),
             "width": 4,
         },
-        "hovertemplate": (
-            f"{name}<br>{interval.estimate:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
-            "<extra></extra>"
-        ),
+        "hovertemplate": f"{name}<br>{_text(interval)}<extra></extra>",
     }
+
+
+def _text(interval: Interval) -> str:
+    if interval.low != interval.low:  # there is none
+        return f"{interval.estimate:.4f}"
+    return f"{interval.estimate:.4f} [{interval.low:.4f}, {interval.high:.4f}]"

@@ -34,9 +34,13 @@ _METRICS = {
         "Davies–Bouldin",
         "Spread of the classes against the distance of their centroids; lower is tighter.",
     ),
-    "within_between": (
-        "NC1, within / between",
+    "trace_ratio": (
+        "Within / between variance",
         "Variance within the classes against that between them; 0 when every class is one point.",
+    ),
+    "within_between": (
+        "NC1",
+        "The same, by direction: those in which the class means differ least count most.",
     ),
     "nc2_equinorm": (
         "NC2, unequal norms",
@@ -67,9 +71,9 @@ def draw(runs: Sequence[Run], split: str) -> None:
         found = {run.id: embeddings.metrics(run, split) for run in runs}
     st.caption(
         f"On the features of the {split} split as the networks made them, not on a projection. "
-        "Brackets and whiskers: 95 % intervals over the samples, by the bootstrap; they say "
-        "nothing about other training seeds. NC1 to NC4: neural collapse (Papyan, Han, Donoho "
-        "2020)." + _sampling(found)
+        "Brackets and whiskers: 95 % intervals over the samples, where an honest one can be had; "
+        "they say nothing about other training seeds. NC1 to NC4: neural collapse (Papyan, Han, "
+        "Donoho 2020)." + _sampling(found)
     )
     st.dataframe(
         _table(found),
@@ -94,11 +98,14 @@ def draw(runs: Sequence[Run], split: str) -> None:
 
 
 def _sampling(found: Mapping[str, EmbeddingMetrics]) -> str:
-    n = {metrics.n_neighbour_samples for metrics in found.values()}
-    of = {metrics.n_samples for metrics in found.values()}
-    if n == of:
-        return ""
-    return f" kNN accuracy and silhouette: on {min(n):,} samples, stratified by class."
+    """Say where not all samples were compared with one another."""
+    parts = {
+        "silhouette": min(metrics.n_neighbour_samples for metrics in found.values()),
+        "kNN accuracy": min(metrics.n_knn_samples for metrics in found.values()),
+    }
+    n_samples = min(metrics.n_samples for metrics in found.values())
+    fewer = [f"{name}: on {n:,}" for name, n in parts.items() if n < n_samples]
+    return f" Of {n_samples:,} samples, stratified by class, {', '.join(fewer)}." if fewer else ""
 
 
 def _table(found: Mapping[str, EmbeddingMetrics]) -> pd.DataFrame:

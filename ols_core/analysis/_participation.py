@@ -46,9 +46,9 @@ def participation_ratio(features: FloatArray) -> Interval:
     influence = ratio * (1 + 2 * (lengths / trace - spread / squares))
     around = mean_interval(influence)
     noise = (float((lengths**2).mean()) - squares) / (n - 1)
-    without = trace**2 / max(squares - noise, squares / n_features)
+    without = trace**2 / max(squares - noise, trace**2 / n_features)
     return Interval(
         ratio,
-        max(1.0, min(around.low, around.low + without - ratio)),
-        min(float(n_features), max(around.high, around.high + without - ratio)),
+        max(1.0, around.low),
+        min(float(n_features), around.high + without - ratio),
     )

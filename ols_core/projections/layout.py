@@ -91,15 +91,14 @@ def _laid_out(subject: Subject, progress: Progress) -> Layout:
         progress=told,
     )
     coordinates = tuple(projection.coordinates for projection in found)
-    shares = None
-    if request.method == "pca":
-        shares = tuple(map(_variance_shares, features, coordinates))
+    shares = [projection.explained_variance_ratio for projection in found]
+    known = tuple(share for share in shares if share is not None)
     return Layout(
         indices=subject.indices,
         coordinates=coordinates,
         faithfulness=(None,) * len(found),
         parameters=subject.parameters | found[0].parameters,
-        explained_variance_ratio=shares,
+        explained_variance_ratio=known or None,
     )
 
 

@@ -78,10 +78,10 @@ class TestClassGeometry:
         assert np.isnan(found.tightness).all()
 
     def test_stored_features_are_averaged_in_float64(self):
-        values = np.full((40_000, 1), 1000.5, dtype=np.float16)
-        values[20_000:] = 2000
-        found = class_geometry(values, np.repeat([0, 1], 20_000), 2)
-        assert found.nearest_distance.tolist() == [999.5, 999.5]
+        # the means lie between two numbers of half precision
+        values = np.array([[1000.0], [1000.5], [2000.0], [2001.0]], dtype=np.float16)
+        found = class_geometry(values, [0, 0, 1, 1], 2)
+        assert found.nearest_distance.tolist() == [1000.25, 1000.25]
 
     @pytest.mark.parametrize(
         ("labels", "soft_labels", "message"),
@@ -192,6 +192,12 @@ class TestInsidePolygon:
         left, right = [[-1, -1], [2, -1], [2, 6], [-1, 6]], [[2, -1], [9, -1], [9, 6], [2, 6]]
         found = inside_polygon(points, left).astype(int) + inside_polygon(points, right)
         assert (found == 1).all()
+
+    def test_a_corner_at_the_height_of_points_is_crossed_once(self):
+        points = np.stack(np.meshgrid(np.arange(0, 5), np.arange(0, 5)), axis=2).reshape(-1, 2)
+        seam = [[2.5, -1], [2.3, 0], [2.7, 2], [2.2, 3], [2.6, 6]]
+        found = inside_polygon(points, [*seam, [-1, 6], [-1, -1]])
+        assert found.tolist() == (points[:, 0] <= 2).tolist()
 
     @pytest.mark.parametrize("polygon", [[], [[0, 0]], [[0, 0], [9, 9]], np.zeros((0, 2))])
     def test_of_fewer_than_three_corners_nothing_is_inside(self, polygon):

@@ -44,6 +44,12 @@ class TestNearestNeighbours:
         assert found.indices.dtype == np.int64
         assert found.distances.dtype == np.float32
 
+    def test_far_from_the_origin_rounding_does_not_matter(self):
+        values = features(50, 4)
+        expected = nearest_neighbours(values, 5).indices
+        moved = (values + 5000).astype(np.float32)
+        assert (nearest_neighbours(moved, 5).indices == expected).mean() > 0.95
+
     def test_blocks_change_nothing(self, monkeypatch):
         values = features(60, 5).astype(np.float16)
         whole = nearest_neighbours(values, 6)

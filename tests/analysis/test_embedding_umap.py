@@ -92,6 +92,19 @@ class TestAligned:
         centres = [points.reshape(GROUPS, SIZE, 2).mean(axis=1) for points in (first, third)]
         assert np.linalg.norm(centres[1] - centres[0], axis=1).mean() < 0.6 * extent
 
+    def test_min_dist_is_used_as_alone(self, monkeypatch):
+        from umap import layouts, umap_
+
+        used = {}
+
+        def kept(start, *_, **settings):
+            used.update(settings)
+            return start
+
+        monkeypatch.setattr(layouts, "optimize_layout_aligned_euclidean", kept)
+        project_aligned([grouped(4)] * 2, "umap", n_neighbors=5, min_dist=0.7)
+        assert (used["a"], used["b"]) == umap_.find_ab_params(1.0, 0.7)
+
     def test_each_layout_is_still_that_of_its_features(self, laid_out):
         for values, projection in zip(*laid_out[:2], strict=True):
             assert projection.coordinates.shape == (GROUPS * SIZE, 2)
