@@ -12,6 +12,9 @@ from app.charts.theme import color, empty, fixed_margins, legend_above, style
 
 __all__ = ["neighbour_bars", "neighbour_lines"]
 
+_LETTER = 7  # pixels, on average
+_MAX_LETTERS = 24
+
 
 def neighbour_bars(
     masses: Mapping[str, Sequence[float]], classes: Sequence[str], title: str, height: int
@@ -40,11 +43,16 @@ def neighbour_bars(
             marker={"color": color(position)},
             hovertemplate=f"{name}<br>%{{y}}: %{{x:.4f}}<extra></extra>",
         )
-    # The names need to be measured, the numbers do not.
-    figure.update_xaxes(title="mass in the soft label", rangemode="tozero", automargin=False)
-    figure.update_yaxes(autorange="reversed", type="category", dtick=1)
+    figure.update_xaxes(title="mass in the soft label", rangemode="tozero")
+    short = [n if len(n) <= _MAX_LETTERS else f"{n[: _MAX_LETTERS - 1]}…" for n in classes]
+    figure.update_yaxes(
+        autorange="reversed", type="category", tickvals=list(classes), ticktext=short
+    )
     style(figure, title, height, barmode="group", bargap=0.25)
-    return legend_above(figure, lines=len(masses)).update_layout(margin={"b": 52})
+    # Names are as wide as they are long: measuring them would lay the figure out several times.
+    widest = _LETTER * max(map(len, short), default=0)
+    legend_above(figure, lines=len(masses))
+    return fixed_margins(figure).update_layout(margin={"l": 16 + widest})
 
 
 def neighbour_lines(
