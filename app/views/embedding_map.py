@@ -55,6 +55,8 @@ def draw(runs: Sequence[Run], split: str) -> None:
     if layout is None:
         return
     _maps(members, arrangement, layout, request, kind, colored, only)
+    if not any(layout.faithfulness):
+        projecting.offer_measuring(members, request)
 
 
 def _pick_arrangement(runs: Sequence[Run], split: str) -> Arrangement:

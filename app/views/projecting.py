@@ -9,11 +9,12 @@ import streamlit as st
 
 from app import layouts, state
 from app.layouts import Job
+from app.views.common import escaped
 from ols_core.analysis.embedding import ProjectionMethod
 from ols_core.projections import Layout, LayoutRequest, Member
 from ols_core.runs import Run
 
-__all__ = ["METHODS", "layout_of", "pick_request"]
+__all__ = ["METHODS", "layout_of", "offer_measuring", "pick_request"]
 
 METHODS: dict[ProjectionMethod, str] = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
 _POLL_SECONDS = 1.0
@@ -98,6 +99,24 @@ def layout_of(members: Sequence[Member], request: LayoutRequest) -> Layout | Non
     return found
 
 
+def offer_measuring(members: Sequence[Member], request: LayoutRequest) -> None:
+    """Draw a way to learn how far a map can be believed that was made at once."""
+    job = layouts.job(layouts.key_of(members, request))
+    if job is not None and job.status == "running":
+        _watch(members, request)
+        return
+    if job is not None and job.status == "failed":
+        st.error(escaped(f"Measuring failed. {job.error}"), icon=":material/error:")
+    if not state.read_only() and st.button(
+        ":small[Measure how far these maps can be believed]",
+        type="tertiary",
+        icon=":material/rule:",
+        help="Trustworthiness and continuity take some seconds; they are stored with the runs.",
+    ):
+        layouts.start(members, request)
+        st.rerun()
+
+
 def _compute(members: Sequence[Member], request: LayoutRequest) -> None:
     job = layouts.job(layouts.key_of(members, request))
     if job is not None and job.status == "running":
@@ -105,7 +124,7 @@ def _compute(members: Sequence[Member], request: LayoutRequest) -> None:
         return
     title = METHODS[request.method]
     if job is not None and job.status == "failed":
-        st.error(f"{title} failed. {job.error}", icon=":material/error:")
+        st.error(escaped(f"{title} failed. {job.error}"), icon=":material/error:")
     elif job is not None and job.status == "cancelled":
         st.info(f"{title} was cancelled; nothing of it was kept.", icon=":material/info:")
     several = len(members) > 1

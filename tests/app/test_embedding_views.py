@@ -9,11 +9,13 @@ import pytest
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import NearestNeighbors
 
-from app import embeddings
+from app import embeddings, layouts
 from app.charts.palettes import DIMMED
 from app.components import scatter_viewer as viewer_module
 from app.embeddings import Samples
 from app.views import embedding_map, three_classes
+from ols_core.analysis.embedding import faithfulness
+from ols_core.projections import LayoutRequest, Member
 from ols_core.run_writer import RunWriter
 from ols_core.runs import DatasetInfo, load_run
 from tests.app.harness import figures, open_page
@@ -107,6 +109,22 @@ def test_one_map_goes_over_the_epochs_whose_features_are_stored(runs, monkeypatc
     (panel,), _ = calls[-1]
     assert panel.title == "run-ls"
     assert [frame.label for frame in panel.frames] == ["epoch 1", "epoch 3"]
+
+
+def test_how_far_a_map_can_be_believed_is_measured_once(runs, monkeypatch):
+    app = open_page("embeddings")
+    members = [Member(run) for run in runs.values()]
+    key = layouts.key_of(members, LayoutRequest("pca"))
+    next(b for b in app.button if "believed" in b.label).click().run()
+    assert app.get("progress")
+    layouts._jobs().workers[key].reader.join(60)
+    assert layouts.job(key).status == "done"
+    with _seen(monkeypatch, embedding_map) as calls:
+        app = open_page("embeddings")
+    panels, _ = calls[-1]
+    expected = faithfulness(runs["ce"].features(), panels[0].frames[0].points, k=15)
+    assert f"trustworthiness {expected.trustworthiness:.3f}" in panels[0].footer
+    assert not any("believed" in b.label for b in app.button)
 
 
 def test_a_missing_projection_is_offered_not_computed(runs):
