@@ -48,6 +48,7 @@ ROUNDS = 5
 REPEATS = 12
 STEPS = 60
 EPOCHS = 90
+POINTS = 50_000
 MB = 1e6
 PATIENCE = 120_000  # milliseconds
 APP = "app/main.py"
@@ -321,6 +322,26 @@ def measure_opening(browser: Browser, server: Server, case: str) -> list[Finding
     ]
 
 
+def measure_maps(browser: Browser, folder: Path) -> list[Finding]:
+    """Draw all points of a large test split; `benchmarks.scatter_viewer` times its lasso."""
+    large_run(folder, 10, 1, n_test=POINTS)
+    with serving(APP, OLS_ROOT=str(folder), OLS_READ_ONLY="1") as server:
+        dashboard = Dashboard(browser, f"{server.address}/embeddings?images={POINTS}")
+        page = dashboard.page
+        page.get_by_role("status").get_by_text(f"{POINTS:,} points").wait_for()
+        box = page.get_by_role("combobox", name="Colour by")
+
+        def choose_color(number: int) -> None:
+            box.click()
+            page.keyboard.press("ArrowDown" if number % 2 == 0 else "ArrowUp")
+            page.keyboard.press("Enter")
+
+        colors = _repeated(dashboard, "50,000 points in other colours", choose_color)
+        page.close()
+    times = [answer.milliseconds for answer in colors[1:]]
+    return [Finding("maps", colors[0].what, "ms", times, 400)]
+
+
 @contextmanager
 def training(folder: Path) -> Iterator[None]:
     """Let a small training run, in one thread and with the lowest priority."""
@@ -362,6 +383,8 @@ def measure_all(browser: Browser, folder: Path, beside: bool) -> Iterator[list[F
                 yield measure_answers(browser, server, case, goal)
                 if not beside:
                     yield [measure_scrubbing(browser, server.address, case)]
+    if not beside:
+        yield measure_maps(browser, folder / "maps")
 
 
 def main() -> None:

@@ -20,12 +20,18 @@ from ols_core.run_writer import RunWriter, utc_now
 from ols_core.runs import DatasetInfo, ModelInfo, Run, RunInfo, label_fingerprint, load_run
 
 N_FEATURES = 64
-SPLITS = {"val": 1000, "test": 5000}
+N_VAL, N_TEST = 1000, 5000
 N_GROUPS = 50
 
 
 def large_run(
-    root: Path, n_classes: int = 1000, epochs: int = 90, *, method: str = "ols", seed: int = 0
+    root: Path,
+    n_classes: int = 1000,
+    epochs: int = 90,
+    *,
+    method: str = "ols",
+    seed: int = 0,
+    n_test: int = N_TEST,
 ) -> Run:
     """Write a run directory with every part; its id is `synthetic-{n_classes}-{method}`.
 
@@ -35,7 +41,8 @@ def large_run(
     """
     random = np.random.default_rng(seed)
     group = random.permutation(np.arange(n_classes) * n_groups(n_classes) // n_classes)
-    labels = {split: np.arange(size) % n_classes for split, size in SPLITS.items()}
+    splits = {"val": N_VAL, "test": n_test}
+    labels = {split: np.arange(size) % n_classes for split, size in splits.items()}
     run_id = f"synthetic-{n_classes}-{method}"
     writer = RunWriter.create(
         root,
@@ -50,7 +57,7 @@ def large_run(
             dataset=DatasetInfo(
                 name="synthetic",
                 class_names=[f"class {i:04d}" for i in range(n_classes)],
-                splits=SPLITS,
+                splits=splits,
                 fingerprints={split: label_fingerprint(y) for split, y in labels.items()},
                 superclasses=[f"group {g:02d}" for g in group.tolist()],
             ),

@@ -8,7 +8,6 @@ export default function ({ data, parentElement }) {
     Object.assign(tile.style, {
       width: `${side}px`,
       height: `${side}px`,
-      backgroundImage: `url(${picture})`,
       backgroundSize: `${width}px auto`,
       backgroundPosition: `-${column * side}px -${row * side}px`,
     })
@@ -18,7 +17,9 @@ export default function ({ data, parentElement }) {
     figure.title = [title, detail].filter(Boolean).join("\n")
     return figure
   })
-  parentElement.querySelector(".gallery").replaceChildren(...tiles)
+  const gallery = parentElement.querySelector(".gallery")
+  gallery.style.setProperty("--sheet", `url(${picture})`)
+  gallery.replaceChildren(...tiles)
 }
 
 function element(name, className, text = "") {

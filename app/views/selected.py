@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -67,9 +68,16 @@ def draw(shown: Shown, inside: npt.NDArray[np.bool_]) -> None:
 
 
 def image_gallery(
-    shown: Shown, chosen: npt.NDArray[np.int64], panel: str, captions: Sequence[Caption], key: str
+    shown: Shown,
+    chosen: npt.NDArray[np.int64],
+    panel: str,
+    captions: Callable[[npt.NDArray[np.int64]], list[Caption]],
+    key: str,
 ) -> None:
-    """Draw thumbnails of the samples at `chosen`, those that there are, in this order."""
+    """Draw the first thumbnails of the samples at `chosen`, those that there are, in this order.
+
+    `captions` is asked for those only that are drawn.
+    """
     atlas = cache.thumbnails(shown.run, shown.split)
     if atlas is None:
         st.info(
@@ -89,7 +97,7 @@ def image_gallery(
         atlas.montage(tiles[kept], columns),
         atlas.side,
         columns,
-        [captions[place] for place in kept.tolist()],
+        captions(chosen[kept]),
         key,
     )
     if len(kept) < len(chosen):
@@ -111,7 +119,7 @@ def _accuracies(shown: Shown, chosen: npt.NDArray[np.int64]) -> None:
 def _images(shown: Shown, chosen: npt.NDArray[np.int64]) -> None:
     title = _pick_panel(shown)
     samples = shown.by_panel[title]
-    image_gallery(shown, chosen, title, _captions(shown, samples, chosen), "selected_images")
+    image_gallery(shown, chosen, title, partial(_captions, shown, samples), "selected_images")
 
 
 def _pick_panel(shown: Shown) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,8 @@ def draw(runs: Sequence[Run], split: str) -> None:
         f"{run.id}, that have another label. An outlier is not yet a wrong label: look at it."
     )
     shown = Shown(run, split, indices, {run.id: samples})
-    image_gallery(shown, listed, run.id, _captions(run, samples, found, listed), "suspects")
+    captions = partial(_captions, run, samples, found)
+    image_gallery(shown, listed, run.id, captions, "suspects")
     _table(shown, samples, found, listed)
     _detections(runs, split)
 

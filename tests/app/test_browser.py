@@ -151,7 +151,9 @@ def test_a_lasso_on_the_map_shows_the_right_thumbnails(page, dashboard):
     names, index = run.info.dataset.class_names, int(run.logits()[first].argmax())
     expect(tiles.first).to_contain_text(names[run.labels()[first]])
     expect(tiles.first).to_contain_text(names[index])
-    source = tiles.first.locator(".picture").evaluate("tile => tile.style.backgroundImage")
+    source = tiles.first.locator(".picture").evaluate(
+        "tile => getComputedStyle(tile).backgroundImage"
+    )
     sheet = Image.open(io.BytesIO(base64.b64decode(source.split(",")[1].rstrip('")'))))
     atlas = thumbnails_of(run)
     tile = atlas.tile(int(atlas.positions([first])[0]))
