@@ -28,6 +28,7 @@ from ols_core.results import collect
 from ols_core.runs import Run
 
 __all__ = [
+    "SHARES",
     "Choices",
     "Score",
     "after_scaling",
@@ -37,6 +38,7 @@ __all__ = [
     "comparable",
     "differences",
     "ensemble_numbers",
+    "first_baseline",
     "intervals",
     "numbers",
     "result",
@@ -48,6 +50,20 @@ __all__ = [
 ]
 
 Score = Literal["confidence", "normalised logit"]
+SHARES = (
+    "Accuracy",
+    "Top-5",
+    "ECE",
+    "ECE if perfect",
+    "Gap",
+    "MCE",
+    "Equal-mass ECE",
+    "Smooth ECE",
+    "Debiased L2",
+    "Classwise ECE",
+    "Adaptive CE",
+)
+"""Titles of the metrics that are shares of images or of confidence, to be shown in percent."""
 _N_REDRAWS = 2000  # p-values down to 0.0005
 _N_BINS = tuple(range(5, 101, 5))
 _IN_BIN = 20
@@ -81,6 +97,11 @@ def band(run: Run, choices: Choices) -> CalibratedBand:
 def intervals(run: Run, choices: Choices) -> ScoreIntervals:
     """95 % intervals of the run's scores."""
     return calibration.score_intervals(scores(run, choices.scaled), choices.n_bins, choices.scheme)
+
+
+def first_baseline(runs: Sequence[Run]) -> Run:
+    """Return the run to compare with unless the user picks another: the first with CE."""
+    return next((run for run in runs if run.info.method == "ce"), runs[0])
 
 
 @cached

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from app import cache, predictions
 from app.charts.differences import METRIC_TITLES, interval_plot
 from app.charts.reliability import reliability_panels
-from app.predictions import Choices
+from app.predictions import SHARES, Choices, first_baseline
 from app.report.content import (
     Block,
     Cell,
@@ -21,7 +21,6 @@ from app.report.content import (
     Text,
 )
 from app.report.runs import runs_with
-from app.views.paired_differences import first_baseline
 from ols_core.analysis.calibration import Interval, RunDifference, against, read_calibration
 from ols_core.runs import Run
 
@@ -29,19 +28,6 @@ __all__ = ["calibration"]
 
 _IN_ROW = 3
 _TITLE_SIZE = 10.5  # three of them fit beside each other in a paper
-_SHARES = (
-    "Accuracy",
-    "Top-5",
-    "ECE",
-    "ECE if perfect",
-    "Gap",
-    "MCE",
-    "Equal-mass ECE",
-    "Smooth ECE",
-    "Debiased L2",
-    "Classwise ECE",
-    "Adaptive CE",
-)
 
 
 def calibration(runs: Sequence[Run], choices: Choices) -> Section:
@@ -159,7 +145,7 @@ def _metrics(runs: Sequence[Run], choices: Choices) -> Table:
 def _form(title: str) -> str:
     if title == "Images":
         return ",.0f"
-    return ".2%" if title in _SHARES else ".4f"
+    return ".2%" if title in SHARES else ".4f"
 
 
 def _intervals(runs: Sequence[Run], choices: Choices) -> Table:

@@ -12,7 +12,6 @@ from app.predictions import Choices
 from app.views import bins, class_calibration, comparison, reliability, selective
 from app.views.common import draw_section, runs_with
 from app.views.curves import draw_curves
-from app.views.paired_differences import first_baseline
 from ols_core.analysis.calibration import BinScheme, RunDifference, against, read_calibration
 from ols_core.runs import Run
 
@@ -49,7 +48,7 @@ def _reading(runs: Sequence[Run], choices: Choices) -> None:
     peers = predictions.comparable(runs)
     found: dict[str, RunDifference] = {}
     if len(peers) > 1:
-        baseline = first_baseline(peers).id
+        baseline = predictions.first_baseline(peers).id
         everything = predictions.differences(tuple(peers), choices)
         found = {
             difference.run: difference

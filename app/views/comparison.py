@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import cache, predictions, state
 from app.charts.differences import METRIC_TITLES
-from app.predictions import Choices
+from app.predictions import SHARES, Choices
 from app.views.paired_differences import comparable, draw_differences
 from ols_core.analysis.calibration import RunDifference, shown_best
 from ols_core.analysis.comparison import group_results
@@ -19,19 +19,6 @@ from ols_core.runs import Run
 
 __all__ = ["draw"]
 
-_PERCENT = (
-    "Accuracy",
-    "Top-5",
-    "ECE",
-    "ECE if perfect",
-    "Gap",
-    "MCE",
-    "Equal-mass ECE",
-    "Smooth ECE",
-    "Debiased L2",
-    "Classwise ECE",
-    "Adaptive CE",
-)
 _BEST = "Shown best in"
 
 
@@ -74,7 +61,7 @@ def _metrics(
         hide_index=True,
         column_config={
             "Run": st.column_config.TextColumn(pinned=True),
-            **{name: number(name, format="percent") for name in _PERCENT},
+            **{name: number(name, format="percent") for name in SHARES},
             "T": number("T", format="%.3f"),
             **{
                 name: number(name, format="%.4f")
@@ -118,12 +105,12 @@ def _grid(table: pd.DataFrame) -> Grid:
             return value
         if pd.isna(value):
             return "–"
-        if column in _PERCENT:
+        if column in SHARES:
             return f"{100 * value:.2f}"
         return f"{value:.0f}" if column == "Images" else f"{value:.4f}"
 
     names = [name for name in table.columns if name != _BEST]
-    header = tuple(f"{name} %" if name in _PERCENT else name for name in names)
+    header = tuple(f"{name} %" if name in SHARES else name for name in names)
     rows = tuple(tuple(text(name, row[name]) for name in names) for _, row in table.iterrows())
     return Grid("Test split", header, rows)
 

@@ -14,14 +14,9 @@ from app.predictions import Choices
 from ols_core.analysis.calibration import RunDifference, against
 from ols_core.runs import Run
 
-__all__ = ["comparable", "draw_differences", "first_baseline"]
+__all__ = ["comparable", "draw_differences"]
 
 _LEVEL = 0.05
-
-
-def first_baseline(runs: Sequence[Run]) -> Run:
-    """Return the run to compare with unless the user picks another: the first with CE."""
-    return next((run for run in runs if run.info.method == "ce"), runs[0])
 
 
 def comparable(runs: Sequence[Run]) -> list[Run]:
@@ -47,7 +42,7 @@ def draw_differences(runs: Sequence[Run], choices: Choices) -> None:
     choices : Choices
     """
     ids = [run.id for run in runs]
-    first = ids.index(first_baseline(runs).id)
+    first = ids.index(predictions.first_baseline(runs).id)
     baseline = st.selectbox("Baseline", ids, index=first, width=360, **state.in_url("baseline"))
     found = against(predictions.differences(tuple(runs), choices), baseline)
     tested = [difference for difference in found if difference.low is not None]
