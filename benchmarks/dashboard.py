@@ -28,9 +28,12 @@ from itertools import chain
 from pathlib import Path
 from statistics import median, quantiles
 
+import numpy as np
 from playwright.sync_api import Browser, Page
 
+from ols_core.data.types import ImageSet
 from ols_core.runs import DEFAULT_ROOT
+from ols_core.thumbnails import write_thumbnails
 from tests.app.browser import (
     REPOSITORY,
     Server,
@@ -38,6 +41,7 @@ from tests.app.browser import (
     memory_of,
     received_bytes,
     scrub,
+    sent_bytes,
     serving,
     watch_frames,
 )
@@ -49,6 +53,7 @@ REPEATS = 12
 STEPS = 60
 EPOCHS = 90
 POINTS = 50_000
+GALLERY = 50  # thumbnails
 MB = 1e6
 PATIENCE = 120_000  # milliseconds
 APP = "app/main.py"
@@ -58,9 +63,10 @@ BARE_PAGE = 'import streamlit as st\n\nst.title("Bare")\n'
 # nothing has changed for a while, and the script is at rest; `elapsed` is the time until then.
 _WATCH = """
 window.watch = { acted: 0, changed: 0, settled: null, title: "", row: "" }
-for (const kind of ["click", "keydown"]) {
+for (const kind of ["click", "keydown", "pointerup"]) {
   addEventListener(kind, () => {
-    Object.assign(watch, { acted: performance.now(), changed: 0, settled: null })
+    const before = thumbnails()[0]
+    Object.assign(watch, { acted: performance.now(), changed: 0, settled: null, before })
   }, true)
 }
 new MutationObserver((mutations) => {
@@ -69,9 +75,12 @@ new MutationObserver((mutations) => {
 }).observe(document, { subtree: true, childList: true, attributes: true })
 
 const all = (selector) => [...document.querySelectorAll(selector)]
-const canvasRows = () =>
+const inComponents = (selector) =>
   all('[data-testid="stBidiComponentIsolated"]')
-    .flatMap((host) => [...(host.shadowRoot?.querySelectorAll("canvas:not(.overlay)") ?? [])])
+    .flatMap((host) => [...(host.shadowRoot?.querySelectorAll(selector) ?? [])])
+const thumbnails = () => inComponents("[role=listitem]")
+const canvasRows = () =>
+  inComponents("canvas:not(.overlay)")
     .map((canvas) => canvas.width && canvas.height
       ? canvas.getContext("2d").getImageData(0, canvas.height >> 1, canvas.width, 1).data : [])
 
@@ -98,6 +107,14 @@ watch.settle = (wanted) => {
   const since = wanted === "page" ? watch.settled : Math.max(watch.settled, watch.changed)
   if (watch.settled === null || now - since < 200) return false
   Object.assign(watch, { title, elapsed: since - watch.acted })
+  return true
+}
+
+// Every selection makes its thumbnails anew.
+watch.gallery = (size) => {
+  const found = thumbnails()
+  if (found.length !== size || found[0] === watch.before) return false
+  watch.elapsed = performance.now() - watch.acted
   return true
 }
 """
@@ -160,6 +177,7 @@ class Dashboard:
         self.page.set_default_timeout(PATIENCE)
         self.page.add_init_script(_WATCH)
         self._sizes = received_bytes(self.page)
+        self._sent = sent_bytes(self.page)
         self.page.goto(address)
         self._settle("page")
 
@@ -175,10 +193,40 @@ class Dashboard:
         link = self.page.get_by_role("link", name=title)
         return self.act(title, link.click, "page")
 
+    def select(self, radius: float) -> Answer:
+        """Draw a square lasso on the first map; the bytes are those that were sent."""
+        box = self.page.locator("canvas.overlay").first.bounding_box()
+        assert box is not None
+        corners = [(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -0.9)]
+        for place, (x, y) in enumerate(corners):
+            across, down = 0.5 + radius * x, 0.5 + radius * y
+            self.page.mouse.move(
+                box["x"] + across * box["width"], box["y"] + down * box["height"], steps=10
+            )
+            if place == 0:
+                self.page.mouse.down()
+        self._sent.clear()
+        self.page.mouse.up()
+        return self._gallery("a lasso, until its thumbnails", self._sent)
+
+    def change_section(self) -> Answer:
+        """Go from the table of what is selected to its images."""
+        self.page.get_by_text("Table", exact=True).click()
+        self.page.get_by_test_id("stDataFrame").wait_for()
+        self._sizes.clear()
+        self.page.get_by_text("Images", exact=True).click()
+        return self._gallery(f"{GALLERY} thumbnails", self._sizes)
+
     def titles(self) -> list[str]:
         """Titles of all pages."""
         links = self.page.get_by_test_id("stTopNavLink")
         return [text.splitlines()[-1] for text in links.all_inner_texts()]
+
+    def _gallery(self, what: str, sizes: list[int]) -> Answer:
+        self.page.wait_for_function("watch.gallery", arg=GALLERY)
+        milliseconds = float(self.page.evaluate("watch.elapsed"))
+        self.page.wait_for_timeout(500)  # until the script is at rest
+        return Answer(what, milliseconds, sum(sizes))
 
     def _settle(self, wanted: str) -> None:
         self.page.wait_for_function("watch.settle", arg=wanted)
@@ -323,8 +371,10 @@ def measure_opening(browser: Browser, server: Server, case: str) -> list[Finding
 
 
 def measure_maps(browser: Browser, folder: Path) -> list[Finding]:
-    """Draw all points of a large test split; `benchmarks.scatter_viewer` times its lasso."""
-    large_run(folder, 10, 1, n_test=POINTS)
+    """Draw all points of a large test split, select of them, and look at what was selected."""
+    labels = large_run(folder, 10, 1, n_test=POINTS).labels()
+    noise = np.random.default_rng(0).integers(0, 256, (POINTS, 32, 32, 3), np.uint8)
+    write_thumbnails(folder, ImageSet(labels, noise))
     with serving(APP, OLS_ROOT=str(folder), OLS_READ_ONLY="1") as server:
         dashboard = Dashboard(browser, f"{server.address}/embeddings?images={POINTS}")
         page = dashboard.page
@@ -337,9 +387,15 @@ def measure_maps(browser: Browser, folder: Path) -> list[Finding]:
             page.keyboard.press("Enter")
 
         colors = _repeated(dashboard, "50,000 points in other colours", choose_color)
+        selections = [dashboard.select(0.1 + 0.02 * number) for number in range(REPEATS)]
+        galleries = [dashboard.change_section() for _ in range(REPEATS)]
         page.close()
-    times = [answer.milliseconds for answer in colors[1:]]
-    return [Finding("maps", colors[0].what, "ms", times, 400)]
+    return [
+        *_control("maps", colors, 400),
+        *_control("maps", selections, 600),
+        Finding("maps", "… bytes sent", "KB", [answer.size / 1000 for answer in selections], 10),
+        *_control("maps", galleries, 200),
+    ]
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
-from playwright.sync_api import Browser, Page, WebSocket
+from playwright.sync_api import Browser, Page
 
-from tests.app.browser import chromium, scrub, served, watch_frames
+from tests.app.browser import chromium, scrub, sent_bytes, served, watch_frames
 
 N = 50_000
 REPEATS = 3
@@ -114,7 +114,7 @@ def compare(browser: Browser) -> None:
         for chart in CHARTS:
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             page.set_default_timeout(PATIENCE)
-            sent = _sent_bytes(page)
+            sent = sent_bytes(page)
             page.add_init_script(_WATCH)
             page.goto(f"{address}/?chart={chart}&n={N}")
             page.get_by_text("inside 0").wait_for()
@@ -123,16 +123,6 @@ def compare(browser: Browser) -> None:
             lasso, up = lassos(page, chart, sent)
             page.close()
             print(f"{chart:9}  {redraw:9.0f}  {median(lasso):8.0f}  {median(up):8,.0f}", flush=True)
-
-
-def _sent_bytes(page: Page) -> list[int]:
-    sizes: list[int] = []
-
-    def listen(connection: WebSocket) -> None:
-        connection.on("framesent", lambda payload: sizes.append(len(payload)))
-
-    page.on("websocket", listen)
-    return sizes
 
 
 def frames(browser: Browser, panels: Sequence[int]) -> None:

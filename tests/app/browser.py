@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, Locator, Page, WebSocket, sync_playwright
 
@@ -23,6 +24,7 @@ __all__ = [
     "memory_of",
     "received_bytes",
     "scrub",
+    "sent_bytes",
     "served",
     "serving",
     "watch_frames",
@@ -129,10 +131,19 @@ def chromium() -> Iterator[Browser]:
 
 def received_bytes(page: Page) -> list[int]:
     """Collect the size of every message that the page gets from the server."""
+    return _message_sizes(page, "framereceived")
+
+
+def sent_bytes(page: Page) -> list[int]:
+    """Collect the size of every message that the page sends to the server."""
+    return _message_sizes(page, "framesent")
+
+
+def _message_sizes(page: Page, event: Literal["framereceived", "framesent"]) -> list[int]:
     sizes: list[int] = []
 
     def listen(connection: WebSocket) -> None:
-        connection.on("framereceived", lambda payload: sizes.append(len(payload)))
+        connection.on(event, lambda payload: sizes.append(len(payload)))
 
     page.on("websocket", listen)
     return sizes

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import streamlit
-from playwright.sync_api import Locator, Page, WebSocket, expect
+from playwright.sync_api import Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from app.charts.palettes import palette
@@ -24,7 +24,7 @@ from app.components.scatter_viewer import (
     selected_points,
 )
 from ols_core.errors import ArgumentError
-from tests.app.browser import REPOSITORY, received_bytes, served
+from tests.app.browser import REPOSITORY, received_bytes, sent_bytes, served
 from tests.app.scatter_page import KEY, TILE, frame_of, labels_of, points_of, tile_color
 
 MARGIN = 14  # pixels between the outermost points and the edge of a canvas
@@ -262,12 +262,7 @@ def _tip(page: Page) -> list[str]:
 
 
 def test_a_lasso_selects_what_is_inside_in_all_panels_and_little_is_sent(page, address):
-    sent: list[int] = []
-
-    def listen(connection: WebSocket) -> None:
-        connection.on("framesent", lambda payload: sent.append(len(payload)))
-
-    page.on("websocket", listen)
+    sent = sent_bytes(page)
     _open(page, address, "p=3")
     places = _places(page, panel=1)
     width, height = (round(side) for side in _size(page))
