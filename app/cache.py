@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -28,13 +27,15 @@ from ols_core.analysis.similarity import (
     TaxonomyAgreement,
 )
 from ols_core.analysis.soft_labels import Convergence
+from ols_core.errors import RunError
 from ols_core.runs import Run
 from ols_core.thumbnails import Thumbnails, load_thumbnails
+from ols_core.top_labels import TopLabels, load_top_labels
 
 __all__ = [
+    "PREDICTIONS",
     "SOURCE_PARTS",
     "Source",
-    "TopLabels",
     "atlas_bytes",
     "class_dendrogram",
     "class_map",
@@ -44,6 +45,7 @@ __all__ = [
     "convergence",
     "final_epoch",
     "hierarchy",
+    "holds",
     "logits",
     "mantel",
     "reliability",
@@ -58,31 +60,19 @@ __all__ = [
 ]
 
 Source = Literal["soft labels", "confusions", "features", "classifier"]
-SOURCE_PARTS: dict[Source, str] = {
-    "soft labels": "soft_labels/counts.npy",
-    "confusions": "predictions/test_logits.npy",
-    "features": "features/test.npy",
-    "classifier": "weights.safetensors",
+PREDICTIONS = ("predictions/test_logits.npy", "predictions/test_top_label.npz")
+"""What a run must hold, one of these, to know the predicted class of each test sample."""
+SOURCE_PARTS: dict[Source, tuple[str, ...]] = {
+    "soft labels": ("soft_labels/counts.npy",),
+    "confusions": PREDICTIONS,
+    "features": ("features/test.npy",),
+    "classifier": ("weights.safetensors",),
 }
-"""What a run must hold for each source of class similarity."""
+"""What a run must hold, one of these, for each source of class similarity."""
 _SAMPLED_EPOCHS = 12
 _PICTURE_IMAGES = 3
 # Each permutation of 1000 classes takes 10 ms: fewer of them above so many classes.
 _MANTEL_LARGE = 200
-
-
-@dataclass(frozen=True)
-class TopLabels:
-    """Confidence, predicted and true class of each test sample, (N,)."""
-
-    confidence: npt.NDArray[np.floating]
-    prediction: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-
-    @property
-    def correct(self) -> npt.NDArray[np.bool_]:
-        """Where the prediction is the true class, (N,)."""
-        return np.equal(self.prediction, self.labels)
 
 
 @cached
@@ -107,9 +97,14 @@ def temperature(run: Run) -> float:
 
 @cached
 def top_labels(run: Run, scaled: bool = False) -> TopLabels:
-    """Top-label predictions on the test split, before or after temperature scaling."""
-    confidence, prediction = calibration.top_label_from_logits(logits(run, scaled))
-    return TopLabels(confidence, prediction, np.asarray(run.labels()))
+    """Best classes of the test split; those after temperature scaling need the logits."""
+    if scaled:
+        confidence, predicted = calibration.top_label_from_logits(scaling(run).logits)
+        return TopLabels(np.asarray(run.labels()), predicted, confidence)
+    found = load_top_labels(run)
+    if found is None:
+        raise RunError(f"Run {run.id} has no predictions of the test split.")
+    return found
 
 
 @cached
@@ -126,7 +121,7 @@ def class_similarity(run: Run, source: Source, epoch: int) -> npt.NDArray[np.flo
         return similarity.similarity_from_soft_labels(run.soft_labels(epoch))
     if source == "confusions":
         top = top_labels(run)
-        counts = similarity.confusion_matrix(top.prediction, top.labels, run.n_classes)
+        counts = similarity.confusion_matrix(top.predicted, top.labels, run.n_classes)
         return similarity.similarity_from_confusion(counts)
     if source == "classifier":
         return similarity.similarity_from_classifier(run.classifier_weight())
@@ -135,7 +130,12 @@ def class_similarity(run: Run, source: Source, epoch: int) -> npt.NDArray[np.flo
 
 def sources_of(run: Run) -> list[Source]:
     """Sources of class similarity that the run holds."""
-    return [source for source, part in SOURCE_PARTS.items() if run.has(part)]
+    return [source for source in SOURCE_PARTS if holds(run, source)]
+
+
+def holds(run: Run, source: Source) -> bool:
+    """Whether the run has what the source of class similarity needs."""
+    return any(map(run.has, SOURCE_PARTS[source]))
 
 
 def final_epoch(run: Run, source: Source) -> int:
@@ -175,7 +175,7 @@ def taxonomy(run: Run, source: Source, epoch: int, n_clusters: int) -> TaxonomyA
 def confusion_rates(run: Run) -> npt.NDArray[np.float64]:
     """Share of each true class's test images by predicted class, (K, K); NaN without images."""
     top = top_labels(run)
-    counts = similarity.confusion_matrix(top.prediction, top.labels, run.n_classes)
+    counts = similarity.confusion_matrix(top.predicted, top.labels, run.n_classes)
     return similarity.confusion_rates(counts)
 
 

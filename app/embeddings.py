@@ -13,7 +13,6 @@ from app import cache
 from app.charts.palettes import DIMMED, TOP_CODE, Legend
 from app.components.scatter_viewer import Atlas
 from app.scan import cached
-from ols_core.analysis.calibration import top_label_from_logits
 from ols_core.analysis.embedding import (
     ClassGeometry,
     EmbeddingMetrics,
@@ -28,6 +27,7 @@ from ols_core.analysis.embedding import (
 )
 from ols_core.runs import SPLITS, DatasetInfo, Run
 from ols_core.sample import shown_sample
+from ols_core.top_labels import load_top_labels
 
 __all__ = [
     "MAX_COLORS",
@@ -95,10 +95,10 @@ def splits_of(run: Run) -> list[str]:
 def samples(run: Run, split: str) -> Samples:
     """All samples of a split, in its order."""
     labels = np.asarray(run.labels(split))
-    if not run.has(f"predictions/{split}_logits.npy"):
+    top = load_top_labels(run, split)
+    if top is None:
         return Samples(labels, None, None, flipped(run, split))
-    confidence, predicted = top_label_from_logits(run.logits(split))
-    return Samples(labels, predicted, confidence, flipped(run, split))
+    return Samples(labels, top.predicted, top.confidence, flipped(run, split))
 
 
 def flipped(run: Run, split: str) -> npt.NDArray[np.bool_] | None:

@@ -18,7 +18,7 @@ from app.components.matrix_viewer import Panel
 from app.scan import cached
 from ols_core.analysis.similarity import OrderKind
 from ols_core.analysis.soft_labels import hide_diagonal, training_target, uniform_reference
-from ols_core.runs import Run
+from ols_core.runs import UNKNOWN_COUNT, Run
 
 __all__ = [
     "END",
@@ -47,7 +47,7 @@ def kinds_of(runs: Sequence[Run]) -> list[MatrixKind]:
     found: list[MatrixKind] = ["soft labels"]
     if all(_target_settings(run) is not None for run in runs):
         found.append("training targets")
-    if all(run.has(cache.SOURCE_PARTS["confusions"]) for run in runs):
+    if all(cache.holds(run, "confusions") for run in runs):
         found.append("confusions")
     return found
 
@@ -118,15 +118,16 @@ def difference_panel(
     run, epoch = after
     peer, since = before or (None, None)
     frames = _difference_frames(run, epoch, peer, since, tuple(runs), order)
-    counts = run.soft_label_counts()[epoch]
-    if peer is not None and since is not None:
-        counts = np.minimum(counts, peer.soft_label_counts()[since])
+    counts = _counts(run, "soft labels", [epoch])
+    if counts is not None and peer is not None and since is not None:
+        others = _counts(peer, "soft labels", [since])
+        counts = None if others is None else np.minimum(counts, others)
     earlier, later = sides(after, before)
     return Panel(
         title=f"{moment_name(after)} − {moment_name(before)}",
         frames=frames,
         exact=lambda _: hide_diagonal(later - earlier),
-        counts=counts[None],
+        counts=counts,
     )
 
 
@@ -154,7 +155,7 @@ def similarity_panel(run: Run, source: Source, runs: Sequence[Run]) -> Panel:
     """
     counts = None
     if source == "soft labels":
-        counts = run.soft_label_counts()[cache.final_epoch(run, source)][None]
+        counts = _counts(run, "soft labels", [cache.final_epoch(run, source)])
     elif source == "confusions":
         counts = _counts(run, source, [END])
     return Panel(
@@ -242,11 +243,12 @@ def _common_scale(
     return scale_of(np.stack(last), scale)
 
 
-def _counts(run: Run, kind: MatrixKind, epochs: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Samples behind the rows, (n_epochs, K)."""
+def _counts(run: Run, kind: MatrixKind, epochs: Sequence[int]) -> npt.NDArray[np.int64] | None:
+    """Samples behind the rows, (n_epochs, K); None if nobody has counted them."""
     if kind == "confusions":
         return np.bincount(run.labels(), minlength=run.n_classes)[None]
-    return run.soft_label_counts()[list(epochs)]
+    counts = run.soft_label_counts()[list(epochs)]
+    return None if (counts == UNKNOWN_COUNT).any() else counts
 
 
 def _target_settings(run: Run) -> dict[str, float] | None:

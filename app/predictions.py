@@ -26,6 +26,7 @@ from ols_core.analysis.calibration import (
 from ols_core.analysis.comparison import Result
 from ols_core.results import collect
 from ols_core.runs import Run
+from ols_core.top_labels import TopLabels
 
 __all__ = [
     "SHARES",
@@ -33,12 +34,14 @@ __all__ = [
     "Score",
     "after_scaling",
     "band",
+    "best_temperature",
     "class_band",
     "class_table",
     "comparable",
     "differences",
     "ensemble_numbers",
     "first_baseline",
+    "has_probabilities",
     "intervals",
     "numbers",
     "result",
@@ -64,6 +67,25 @@ SHARES = (
     "Adaptive CE",
 )
 """Titles of the metrics that are shares of images or of confidence, to be shown in percent."""
+_METRICS = (
+    "Images",
+    "Accuracy",
+    "Top-5",
+    "NLL",
+    "Brier",
+    "Calibration part",
+    "Refinement part",
+    "ECE",
+    "ECE if perfect",
+    "p",
+    "Gap",
+    "MCE",
+    "Equal-mass ECE",
+    "Smooth ECE",
+    "Debiased L2",
+    "Classwise ECE",
+    "Adaptive CE",
+)
 _N_REDRAWS = 2000  # p-values down to 0.0005
 _N_BINS = tuple(range(5, 101, 5))
 _IN_BIN = 20
@@ -78,19 +100,34 @@ class Choices:
     scaled: bool
 
 
+def has_probabilities(run: Run) -> bool:
+    """Whether the run predicts all classes, and not only the best one with its confidence."""
+    return run.has("predictions/test_logits.npy")
+
+
 @cached
 def scores(run: Run, scaled: bool) -> SampleScores:
-    """Scores of each test sample."""
+    """Scores of each test sample of a run that predicts all classes."""
     return calibration.sample_scores(cache.logits(run, scaled), run.labels())
+
+
+def _best(run: Run, scaled: bool) -> SampleScores | TopLabels:
+    """Confidence of each test sample, and whether it is right."""
+    return scores(run, scaled) if has_probabilities(run) else cache.top_labels(run)
 
 
 @cached
 def band(run: Run, choices: Choices) -> CalibratedBand:
     """Reliability diagram, and where it would lie under perfect calibration."""
-    found = scores(run, choices.scaled)
+    found = _best(run, choices.scaled)
     return calibration.calibrated_band(
         found.confidence, found.correct, choices.n_bins, choices.scheme, n_redraws=_N_REDRAWS
     )
+
+
+def best_temperature(run: Run) -> float:
+    """Fitted temperature; NaN where there are no logits to scale."""
+    return cache.temperature(run) if has_probabilities(run) else math.nan
 
 
 @cached
@@ -106,9 +143,15 @@ def first_baseline(runs: Sequence[Run]) -> Run:
 
 @cached
 def numbers(run: Run, choices: Choices) -> dict[str, float]:
-    """Every metric of a run, by its title."""
-    logits = cache.logits(run, choices.scaled)
-    return _numbers(logits, scores(run, choices.scaled), band(run, choices), choices)
+    """Every metric of a run, by its title; NaN where one needs the probabilities of all classes."""
+    redrawn = band(run, choices)
+    if not has_probabilities(run):
+        return dict.fromkeys(_METRICS, math.nan) | _best_numbers(
+            cache.top_labels(run), redrawn, choices
+        )
+    return _numbers(
+        cache.logits(run, choices.scaled), scores(run, choices.scaled), redrawn, choices
+    )
 
 
 @cached
@@ -127,21 +170,33 @@ def _numbers(
     logits: npt.NDArray[np.floating], found: SampleScores, redrawn: CalibratedBand, choices: Choices
 ) -> dict[str, float]:
     probabilities = calibration.softmax(logits)
-    bins = redrawn.bins
-    by_mass = calibration.reliability(found.confidence, found.correct, choices.n_bins, "equal-mass")
     classwise, adaptive = (
         calibration.classwise_calibration(probabilities, found.labels, choices.n_bins, scheme)
         for scheme in get_args(BinScheme)
     )
     brier = calibration.brier_decomposition(probabilities, found.labels, choices.n_bins)
-    return {
-        "Images": found.labels.size,
-        "Accuracy": float(found.correct.mean()),
+    of_all = {
         "Top-5": calibration.top_k_accuracy(logits, found.labels, min(5, logits.shape[1])),
         "NLL": float(found.nll.mean()),
         "Brier": brier.brier,
         "Calibration part": brier.calibration,
         "Refinement part": brier.refinement,
+        "Classwise ECE": classwise.ece,
+        "Adaptive CE": adaptive.ece,
+    }
+    known = _best_numbers(found, redrawn, choices) | of_all
+    return {title: known[title] for title in _METRICS}
+
+
+def _best_numbers(
+    found: SampleScores | TopLabels, redrawn: CalibratedBand, choices: Choices
+) -> dict[str, float]:
+    """Metrics of the best classes and their confidence alone."""
+    bins = redrawn.bins
+    by_mass = calibration.reliability(found.confidence, found.correct, choices.n_bins, "equal-mass")
+    return {
+        "Images": found.labels.size,
+        "Accuracy": float(found.correct.mean()),
         "ECE": bins.ece,
         "ECE if perfect": redrawn.expected_ece,
         "p": redrawn.p_value,
@@ -150,29 +205,27 @@ def _numbers(
         "Equal-mass ECE": by_mass.ece,
         "Smooth ECE": calibration.smooth_calibration_error(found.confidence, found.correct),
         "Debiased L2": bins.debiased_l2,
-        "Classwise ECE": classwise.ece,
-        "Adaptive CE": adaptive.ece,
     }
 
 
 @cached
 def smooth_error(run: Run, scaled: bool) -> float:
     """Smooth calibration error, which has no bins."""
-    found = scores(run, scaled)
+    found = _best(run, scaled)
     return calibration.smooth_calibration_error(found.confidence, found.correct)
 
 
 @cached
 def sensitivity(run: Run, scaled: bool) -> BinSensitivity:
     """ECE for 5 to 100 bins."""
-    found = scores(run, scaled)
+    found = _best(run, scaled)
     return calibration.bin_sensitivity(found.confidence, found.correct, _N_BINS)
 
 
 @cached
 def risk_coverage(run: Run, score: Score, scaled: bool) -> RiskCoverage:
     """Error rate among the accepted predictions."""
-    found = scores(run, scaled)
+    found = _best(run, scaled)
     if score == "confidence":
         return calibration.risk_coverage(found.confidence, found.correct)
     value = calibration.normalized_max_logit(cache.logits(run, scaled))
@@ -183,7 +236,7 @@ def risk_coverage(run: Run, score: Score, scaled: bool) -> RiskCoverage:
 def class_table(run: Run, scaled: bool) -> ClassCalibration:
     """Confidence against accuracy by predicted class."""
     top = cache.top_labels(run, scaled)
-    return calibration.class_calibration(top.confidence, top.prediction, top.labels, run.n_classes)
+    return calibration.class_calibration(top.confidence, top.predicted, top.labels, run.n_classes)
 
 
 @cached
@@ -192,7 +245,7 @@ def superclass_table(run: Run, scaled: bool) -> tuple[tuple[str, ...], ClassCali
     names, groups = np.unique(run.info.dataset.superclasses or (), return_inverse=True)
     top = cache.top_labels(run, scaled)
     found = calibration.class_calibration(
-        top.confidence, top.prediction, top.labels, run.n_classes, groups
+        top.confidence, top.predicted, top.labels, run.n_classes, groups
     )
     return tuple(names.tolist()), found
 
@@ -204,7 +257,7 @@ def class_band(run: Run, classes: tuple[int, ...], choices: Choices) -> Calibrat
     Of few samples in fewer bins, so that a bin holds 20 on average.
     """
     top = cache.top_labels(run, choices.scaled)
-    chosen = np.isin(top.prediction, classes)
+    chosen = np.isin(top.predicted, classes)
     if not chosen.any():
         return None
     n_bins = min(choices.n_bins, max(_N_BINS[0], int(chosen.sum()) // _IN_BIN))
@@ -214,8 +267,9 @@ def class_band(run: Run, classes: tuple[int, ...], choices: Choices) -> Calibrat
 
 
 def comparable(runs: Sequence[Run]) -> list[Run]:
-    """Runs that were tested on the labels of the first one, by their fingerprints."""
-    first = runs[0].info.dataset.fingerprints.get("test")
+    """Runs that predict all classes on the labels of the first of them, by their fingerprints."""
+    runs = [run for run in runs if has_probabilities(run)]
+    first = runs[0].info.dataset.fingerprints.get("test") if runs else None
     return [run for run in runs if run.info.dataset.fingerprints.get("test") == first]
 
 

@@ -39,6 +39,7 @@ from ols_core.run_writer import RunWriter, utc_now
 from ols_core.runs import (
     DEFAULT_ROOT,
     SPLITS,
+    UNKNOWN_COUNT,
     DatasetInfo,
     ModelInfo,
     Run,
@@ -218,8 +219,9 @@ class RunRecorder:
             A loss with `soft_labels` and `counts`, such as every loss of this package and
             `ObservedSoftLabels`; or the matrix itself, row = target class, rows sum to 1.
         counts : array-like of shape (K,), optional
-            Samples behind each row, needed beside a bare matrix. A row of zeros with a count of 0
-            is stored as uniform.
+            Samples behind each row, for a matrix that does not bring them. A row of zeros with a
+            count of 0 is stored as uniform. Without counts the dashboard cannot tell rows that
+            stand on samples from others, and says so.
 
         Raises
         ------
@@ -429,18 +431,14 @@ class RunRecorder:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Return a checked matrix, (K, K), and the counts behind its rows, (K,)."""
         counts = getattr(source, "counts", None) if counts is None else counts
-        if counts is None:
-            raise invalid(
-                "counts",
-                f"given beside a bare matrix: the samples behind each row, ({self.n_classes},)",
-                None,
-                "The dashboard marks rows without any.",
-            )
         matrix = as_array(getattr(source, "soft_labels", source)).astype(np.float32)
-        behind = as_array(counts)
         if matrix.shape != (self.n_classes, self.n_classes):
             expected = f"of shape ({self.n_classes}, {self.n_classes})"
             raise invalid("soft labels", expected, matrix.shape)
+        if counts is None:
+            unknown = np.full(self.n_classes, UNKNOWN_COUNT)
+            return check_soft_labels(matrix).astype(np.float32, copy=False), unknown
+        behind = as_array(counts)
         whole = behind.astype(np.int64)
         if behind.shape != (self.n_classes,) or (whole != behind).any() or (whole < 0).any():
             expected = f"{self.n_classes} whole numbers from 0 up, one a row"

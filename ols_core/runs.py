@@ -27,6 +27,7 @@ __all__ = [
     "DEFAULT_ROOT",
     "SCHEMA_VERSION",
     "SPLITS",
+    "UNKNOWN_COUNT",
     "DatasetInfo",
     "ModelInfo",
     "Run",
@@ -43,6 +44,8 @@ __all__ = [
 SCHEMA_VERSION = 1
 DEFAULT_ROOT = Path("checkpoints")
 SPLITS = ("test", "train", "val")
+UNKNOWN_COUNT = -1
+"""Stands for the samples behind a soft label where nobody has counted them."""
 Status = Literal["running", "finished", "stopped", "failed", "interrupted"]
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
@@ -171,7 +174,10 @@ class Run:
         return matrix
 
     def soft_label_counts(self) -> npt.NDArray[np.int64]:
-        """Correct samples behind each row, int64 (T+1, K); 0 marks a fallback row."""
+        """Correct samples behind each row, int64 (T+1, K); 0 marks a fallback row.
+
+        `UNKNOWN_COUNT` stands where somebody's own loop has not counted them.
+        """
         return self._array("soft_labels/counts.npy", "counts of its soft labels")
 
     def logits(self, split: str = "test") -> npt.NDArray[np.floating]:

@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ols_core.analysis.calibration import top_label_from_logits
 from ols_core.analysis.similarity import OrderKind, class_order
 from ols_core.optional import require
 from ols_core.run_writer import write_atomically
 from ols_core.runs import Run
 from ols_core.sample import shown_sample
 from ols_core.thumbnails import Thumbnails, thumbnails_of
+from ols_core.top_labels import load_top_labels
 
 __all__ = ["MAX_IMAGES", "Exported", "export_run"]
 
@@ -229,11 +229,11 @@ def _metadata(run: Run, indices: npt.NDArray[np.int64]) -> Iterator[Sequence[str
     if dataset.superclasses:
         groups = np.array([" ".join(name.split()) for name in dataset.superclasses])
         columns["superclass"] = groups[labels]
-    if run.has("predictions/test_logits.npy"):
-        confidence, predicted = top_label_from_logits(run.logits()[indices])
-        columns["predicted class"] = names[predicted]
-        columns["prediction"] = np.where(predicted == labels, "right", "wrong")
-        columns["confidence"] = np.char.mod("%.4f", confidence.astype(np.float64))
+    top = load_top_labels(run)
+    if top is not None:
+        columns["predicted class"] = names[top.predicted[indices]]
+        columns["prediction"] = np.where(top.correct[indices], "right", "wrong")
+        columns["confidence"] = np.char.mod("%.4f", top.confidence[indices].astype(np.float64))
     yield list(columns)
     yield from zip(*(column.tolist() for column in columns.values()), strict=True)
 

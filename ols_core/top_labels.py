@@ -1,8 +1,9 @@
-"""Predictions of which only the best class and its confidence are known.
+"""The best class of each sample and its confidence: of many systems nothing else is known.
 
-File `predictions/<split>_top_label.npz`: `predicted` (N,) int64 and `confidence` (N,) float32,
-beside the labels of every other kind of predictions. What needs the probabilities of all classes,
-such as NLL, Brier score and temperature scaling, cannot be had from it.
+They come from the logits, where a run has any. Else `predictions/<split>_top_label.npz` has them:
+`predicted` (N,) int64 and `confidence` (N,) float32, beside the labels of every other kind of
+predictions. What needs the probabilities of all classes, such as NLL, Brier score and temperature
+scaling, cannot be had from that file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from ols_core.analysis.calibration import reliability
+from ols_core.analysis.calibration import reliability, top_label_from_logits
 from ols_core.checks import check_labels, invalid
 from ols_core.errors import RunError
 from ols_core.run_writer import write_atomically
@@ -31,13 +32,18 @@ class TopLabels:
     ----------
     labels, predicted : ndarray of shape (N,), int64
         True class and most probable class.
-    confidence : ndarray of shape (N,), float32
+    confidence : ndarray of shape (N,)
         Probability of the latter, in [0, 1].
     """
 
     labels: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
-    confidence: npt.NDArray[np.float32]
+    confidence: npt.NDArray[np.floating]
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Where the most probable class is the true one, (N,)."""
+        return np.equal(self.predicted, self.labels)
 
     @classmethod
     def checked(
@@ -76,11 +82,10 @@ class TopLabels:
         >>> TopLabels.checked([0, 1], [0, 0], [0.75, 0.75], 2).summary()["signed_gap"]
         0.25
         """
-        correct = self.predicted == self.labels
-        bins = reliability(self.confidence, correct)
+        bins = reliability(self.confidence, self.correct)
         return {
             "n_samples": len(self.labels),
-            "accuracy": float(correct.mean()),
+            "accuracy": float(self.correct.mean()),
             "ece": bins.ece,
             "signed_gap": bins.signed_gap,
             "mean_confidence": float(self.confidence.mean(dtype=np.float64)),
@@ -100,13 +105,16 @@ def save_top_labels(path: Path, split: str, found: TopLabels) -> None:
 
 
 def load_top_labels(run: Run, split: str = "test") -> TopLabels | None:
-    """Read the stored predictions of a split, or None if it has none of this kind.
+    """Find the best classes of a split, from its logits or as stored; None without predictions.
 
     Raises
     ------
     RunError
-        If the file is damaged.
+        If a file is damaged.
     """
+    if run.has(f"predictions/{split}_logits.npy"):
+        confidence, predicted = top_label_from_logits(run.logits(split))
+        return TopLabels(np.asarray(run.labels(split)), predicted, confidence)
     file = _file(run.path, split)
     try:
         with np.load(file, allow_pickle=False) as content:

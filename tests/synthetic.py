@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from ols_core.analysis.calibration import summarize_predictions
+from ols_core.recorder import RunRecorder
 from ols_core.run_writer import RunWriter, utc_now
 from ols_core.runs import DatasetInfo, ModelInfo, Run, RunInfo, label_fingerprint, load_run
 
@@ -68,6 +70,20 @@ def synthetic_run(
     if finished:
         _finish(writer, labels, n_classes, random)
     return load_run(run_id, root)
+
+
+def top_labels_of(run: Run) -> Run:
+    """Write a second run that knows no more of the first one's predictions than the best class."""
+    probabilities = softmax(run.logits().astype(np.float64), axis=1)
+    name = f"{run.id}-top"
+    with RunRecorder(name, run.info.dataset.class_names, root=run.path.parent) as recorder:
+        recorder.log_top_labels(
+            "test",
+            labels=run.labels(),
+            predicted=probabilities.argmax(axis=1),
+            confidence=probabilities.max(axis=1),
+        )
+    return load_run(name, run.path.parent)
 
 
 def _finish(

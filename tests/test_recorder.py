@@ -17,6 +17,7 @@ from sklearn.svm import LinearSVC
 
 from ols_core import OnlineLabelSmoothingLoss, RunRecorder
 from ols_core._given import PROBABILITY_FLOOR, log_probabilities
+from ols_core.analysis.soft_labels import convergence
 from ols_core.errors import ArgumentError, RunError
 from ols_core.runs import label_fingerprint, list_runs, load_run
 from ols_core.soft_labels import ObservedSoftLabels
@@ -210,10 +211,24 @@ def test_soft_labels_of_other_losses_come_with_their_counts(recorder):
     assert recorder.run.soft_label_counts()[2].tolist() == [4, 0, 2]
 
 
+def test_soft_labels_without_counts_are_stored_as_not_counted(recorder):
+    matrices = RANDOM.dirichlet(np.ones(3), (2, 3))
+    for matrix in matrices:
+        recorder.log_soft_labels(torch.from_numpy(matrix))
+    run = recorder.run
+    assert run.soft_label_epochs == [0, 1, 2]
+    np.testing.assert_allclose(run.soft_labels(2), matrices[1], rtol=1e-6)
+    assert run.soft_label_counts().tolist() == [[0] * 3, [-1] * 3, [-1] * 3]
+    assert convergence(map(run.soft_labels, range(3)), run.soft_label_counts()).n_rows.tolist() == [
+        *(0, 3, 3)
+    ]
+
+
 @pytest.mark.parametrize(
     ("matrix", "counts", "message"),
     [
-        (np.eye(3), None, "counts must be given beside a bare matrix"),
+        (np.eye(4), None, r"soft labels must be of shape \(3, 3\)"),
+        (np.eye(3) * 2, None, r"soft_labels\[0\] must be .* a sum of 2"),
         (np.eye(4), [1] * 3, r"soft labels must be of shape \(3, 3\)"),
         (np.eye(3), [1, 2], "counts must be 3 whole numbers"),
         (np.eye(3), [1, 2, 0.5], "counts must be 3 whole numbers"),
@@ -256,7 +271,8 @@ def test_top_labels_give_what_they_can(recorder):
     whole, part = (recorder.run.info.summary[split] for split in ("val", "test"))
     assert part == pytest.approx({name: whole[name] for name in part})
     assert {"nll", "brier", "top5_accuracy"}.isdisjoint(part)
-    assert load_top_labels(run, "val") is None
+    np.testing.assert_array_equal(load_top_labels(run, "val").predicted, predicted)
+    assert load_top_labels(run, "train") is None
     (run.path / "predictions" / "test_top_label.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(RunError, match=r"test_top_label\.npz is damaged"):
         load_top_labels(run)

@@ -21,7 +21,7 @@ from ols_core.errors import ArgumentError
 from ols_core.runs import DEFAULT_ROOT, load_run
 from tests.app.browser import chromium
 from tests.conftest import REPOSITORY
-from tests.synthetic import synthetic_run
+from tests.synthetic import synthetic_run, top_labels_of
 
 BUNDLED = [f"cifar100-resnet20-{method}" for method in ("ce", "ls", "ols")]
 HOSTILE = [
@@ -238,6 +238,16 @@ def test_a_run_with_predictions_alone_has_a_report(tmp_path):
     assert {chart.name for chart in report.charts()} == {"class-map", "reliability"}
     assert _table(report, "similar-pairs")
     assert "no second run" in _sentences(report, "Calibration")
+
+
+def test_top_labels_leave_blank_what_needs_all_probabilities(tmp_path):
+    whole = synthetic_run(tmp_path, "whole")
+    report = build_report([top_labels_of(whole), whole])
+    assert "Of whole-top only the best class" in _sentences(report, "Calibration")
+    rows = {row["metric"]: row for row in _table(report, "calibration")}
+    assert rows["NLL"]["whole-top"] == "" != rows["NLL"]["whole"]
+    assert float(rows["ECE"]["whole-top"]) == pytest.approx(float(rows["ECE"]["whole"]))
+    assert [row["run"] for row in _table(report, "intervals")] == ["whole"]
 
 
 def test_only_what_can_be_compared_is_compared(tmp_path):

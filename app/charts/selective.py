@@ -24,7 +24,8 @@ def risk_coverage_curves(
     Parameters
     ----------
     curves : mapping
-        Run name → score → curve, in the order of the runs' colours; the same scores for all.
+        Run name → score → curve, in the order of the runs' colours; of some runs perhaps only the
+        first score.
     height : int
         In pixels.
     """
@@ -50,7 +51,7 @@ def risk_coverage_curves(
     figure.update_yaxes(
         title="risk: share of these that is wrong", tickformat="~%", rangemode="tozero"
     )
-    scores = next(iter(curves.values()))
+    scores = max(curves.values(), key=len)
     styles = ", ".join(
         f"{score} {'solid' if dash == 'solid' else 'dashed'}"
         for dash, score in zip(_DASHES, scores, strict=False)

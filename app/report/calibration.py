@@ -33,7 +33,7 @@ _TITLE_SIZE = 10.5  # three of them fit beside each other in a paper
 def calibration(runs: Sequence[Run], choices: Choices) -> Section:
     """Draw the reliability diagrams, compare with a baseline, and list all metrics."""
     remedy = "They are written when a training finishes; a stopped one goes on with ols resume."
-    shown, missing = runs_with(runs, "predictions/test_logits.npy", "predictions", remedy)
+    shown, missing = runs_with(runs, "predictions", remedy, *cache.PREDICTIONS)
     if not shown:
         return Section("Calibration", tuple(missing))
     peers = predictions.comparable(shown)
@@ -42,8 +42,19 @@ def calibration(runs: Sequence[Run], choices: Choices) -> Section:
         baseline = first_baseline(peers).id
         differences = list(against(predictions.differences(tuple(peers), choices), baseline))
     blocks = [*missing, *_reading(shown, differences, choices), *_diagrams(shown, choices)]
-    blocks += [Heading("Comparison"), *_comparison(shown, peers, differences)]
-    blocks += [Heading("Metrics"), _metrics(shown, choices), _intervals(shown, choices)]
+    whole = [run for run in shown if predictions.has_probabilities(run)]
+    partly = ", ".join(run.id for run in shown if run not in whole)
+    if partly:
+        blocks.append(
+            Missing(
+                f"Of {partly} only the best class and its confidence are known: what needs the "
+                "probabilities of all classes is left blank, and they are not compared with others."
+            )
+        )
+    blocks += [Heading("Comparison"), *_comparison(whole, peers, differences)]
+    blocks += [Heading("Metrics"), _metrics(shown, choices)]
+    if whole:
+        blocks.append(_intervals(whole, choices))
     return Section("Calibration", tuple(blocks))
 
 
@@ -130,7 +141,7 @@ def _metrics(runs: Sequence[Run], choices: Choices) -> Table:
         (title, *(Number(numbers[title], _form(title)) for numbers in found.values()))
         for title in next(iter(found.values()))
     ]
-    temperatures = (Number(cache.temperature(run), ".3f") for run in runs)
+    temperatures = (Number(predictions.best_temperature(run), ".3f") for run in runs)
     note = (
         f"{choices.n_bins} {choices.scheme} bins, right-closed; equal-mass ECE and adaptive CE "
         "have equal-mass ones, smooth ECE none. ECE if perfect: the mean ECE of a perfectly "

@@ -29,7 +29,7 @@ _READING: dict[ProjectionMethod, str] = {
 def embeddings(runs: Sequence[Run]) -> Section:
     """Draw a layout that is stored with the runs, else their principal components."""
     remedy = "ols features adds them to a run that has its weights."
-    with_features, missing = runs_with(runs, "features/test.npy", "features", remedy)
+    with_features, missing = runs_with(runs, "features", remedy, "features/test.npy")
     shown, left_out = same_classes(with_features)
     blocks: list[Block] = [*missing, *left_out]
     if not shown:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app import predictions
+from app.cache import PREDICTIONS
 from app.charts.curves import CURVES, training_curves
 from app.predictions import Choices
 from app.report.content import (
@@ -37,12 +38,13 @@ def overview(runs: Sequence[Run], choices: Choices) -> Section:
     """Say what the runs are and how good, and draw their training curves."""
     evaluated, missing = runs_with(
         runs,
-        "predictions/test_logits.npy",
         "predictions",
         "They are written when a training finishes; a stopped one goes on with ols resume.",
+        *PREDICTIONS,
     )
     blocks: list[Block] = [_about(runs), *missing]
-    rows = [_metrics(run, run in evaluated, choices) for run in runs]
+    known = [run for run in evaluated if predictions.has_probabilities(run)]
+    rows = [_metrics(run, run in known, choices) for run in runs]
     blocks.append(
         Table(
             "metrics",
@@ -83,8 +85,9 @@ def _about(runs: Sequence[Run]) -> Table:
     return Table("runs", "Runs", header, tuple(rows))
 
 
-def _metrics(run: Run, evaluated: bool, choices: Choices) -> tuple[Cell, ...]:
-    if not evaluated:
+def _metrics(run: Run, known: bool, choices: Choices) -> tuple[Cell, ...]:
+    """Metrics with intervals where all probabilities are `known`, else those that were recorded."""
+    if not known:
         test = run.info.summary.get("test", {})
         forms = {
             "n_samples": ",.0f",

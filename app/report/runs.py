@@ -11,26 +11,27 @@ __all__ = ["runs_with", "same_classes"]
 
 
 def runs_with(
-    runs: Sequence[Run], part: str, what: str, remedy: str
+    runs: Sequence[Run], what: str, remedy: str, *parts: str
 ) -> tuple[list[Run], list[Missing]]:
-    """Runs that hold `part`, and a sentence on each of the others.
+    """Runs that hold one of `parts`, and a sentence on each of the others.
 
     Parameters
     ----------
     runs : sequence of Run
-    part : str
-        A path inside the run, such as `features/test.npy`.
     what : str
-        What it holds, in the plural, for the sentence.
+        What the parts hold, in the plural, for the sentence.
     remedy : str
         A sentence that says how to get it.
+    *parts : str
+        Paths inside the run, such as `features/test.npy`; the sentence names the first.
     """
+    present = [run for run in runs if any(map(run.has, parts))]
     missing = [
-        Missing(f"{run.id} ({run.status}) has no {what}: {part} is absent. {remedy}")
+        Missing(f"{run.id} ({run.status}) has no {what}: {parts[0]} is absent. {remedy}")
         for run in runs
-        if not run.has(part)
+        if run not in present
     ]
-    return [run for run in runs if run.has(part)], missing
+    return present, missing
 
 
 def same_classes(runs: Sequence[Run]) -> tuple[list[Run], list[Missing]]:

@@ -27,10 +27,10 @@ def similarity(runs: Sequence[Run]) -> Section:
     shown, left_out = same_classes(runs)
     source: Source = "soft labels"
     remedy = "They are written after every epoch of a training."
-    with_source, missing = runs_with(shown, SOURCE_PARTS[source], source, remedy)
+    with_source, missing = runs_with(shown, source, remedy, *SOURCE_PARTS[source])
     if not with_source:
         source, remedy = "confusions", "They come with the predictions of a finished training."
-        with_source, more = runs_with(shown, SOURCE_PARTS[source], source, remedy)
+        with_source, more = runs_with(shown, source, remedy, *SOURCE_PARTS[source])
         missing += more
     blocks: list[Block] = [*left_out, *missing]
     if with_source:

@@ -30,7 +30,7 @@ _SQUARE = 860  # pixels: the matrix, the names beside it and the colour bar
 def soft_labels(runs: Sequence[Run]) -> Section:
     """Draw the last matrix of each run and the convergence of all."""
     remedy = "They are written after every epoch of a training."
-    with_labels, missing = runs_with(runs, "soft_labels/counts.npy", "soft labels", remedy)
+    with_labels, missing = runs_with(runs, "soft labels", remedy, "soft_labels/counts.npy")
     shown, left_out = same_classes(with_labels)
     blocks: list[Block] = [*missing, *left_out]
     if not shown:

@@ -10,7 +10,7 @@ import streamlit as st
 from app import cache, predictions, state
 from app.predictions import Choices
 from app.views import bins, class_calibration, comparison, reliability, selective
-from app.views.common import draw_section, runs_with
+from app.views.common import draw_section, runs_with, with_probabilities
 from app.views.curves import draw_curves
 from ols_core.analysis.calibration import BinScheme, RunDifference, against, read_calibration
 from ols_core.runs import Run
@@ -19,10 +19,14 @@ from ols_core.runs import Run
 def page() -> None:
     """Draw the reading, the choices and the chosen section."""
     remedy = "They are written when a training finishes; a stopped one goes on with `ols resume`."
-    runs = runs_with("predictions/test_logits.npy", "predictions", remedy)
+    runs = runs_with("predictions", remedy, *cache.PREDICTIONS)
     if not runs:
         return
     choices = _pick_choices()
+    if choices.scaled:
+        runs = with_probabilities(runs, "there are no logits to scale")
+        if not runs:
+            return
     _reading(runs, choices)
     draw_section("part", _SECTIONS, runs, choices)
 

@@ -202,7 +202,7 @@ def _diagram(
 
 def _neighbours(run: Run, target: int) -> None:
     """Classes that the soft label of a class gives most of its mass to."""
-    if not run.has(cache.SOURCE_PARTS["soft labels"]):
+    if not cache.holds(run, "soft labels"):
         return
     epoch = cache.final_epoch(run, "soft labels")
     found = strongest_neighbours(run.soft_labels(epoch), target, _N_RELATED)

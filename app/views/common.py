@@ -12,7 +12,15 @@ from app import state
 from ols_core.analysis.similarity import OrderKind
 from ols_core.runs import Run
 
-__all__ = ["draw_section", "escaped", "pick_order", "pick_run", "runs_with", "same_classes"]
+__all__ = [
+    "draw_section",
+    "escaped",
+    "pick_order",
+    "pick_run",
+    "runs_with",
+    "same_classes",
+    "with_probabilities",
+]
 
 _ORDER_NAMES = {
     "given": "as given",
@@ -23,26 +31,26 @@ _ORDER_NAMES = {
 }
 
 
-def runs_with(part: str, what: str, remedy: str) -> list[Run]:
-    """Chosen runs that hold `part`; for the others say what is missing and how to get it.
+def runs_with(what: str, remedy: str, *parts: str) -> list[Run]:
+    """Chosen runs that hold one of `parts`; for the others say what is missing and how to get it.
 
     Parameters
     ----------
-    part : str
-        A path inside the run, such as `features/test.npy`.
     what : str
-        What it holds, in the plural, for the sentence.
+        What they hold, in the plural, for the sentence.
     remedy : str
         A sentence that says how to get it.
+    *parts : str
+        Paths inside the run, such as `features/test.npy`; the sentence names the first.
     """
     chosen = state.chosen_runs()
     if not chosen:
         st.info("Choose one or more runs above.", icon=":material/arrow_upward:")
         return []
-    present = [run for run in chosen if run.has(part)]
+    present = [run for run in chosen if any(map(run.has, parts))]
     for run in chosen:
         if run not in present:
-            reason = f"{run.id} ({run.status}) has no {what}: {part} is absent. {remedy}"
+            reason = f"{run.id} ({run.status}) has no {what}: {parts[0]} is absent. {remedy}"
             st.info(reason, icon=":material/info:")
     return present
 
@@ -57,6 +65,19 @@ def same_classes(runs: Sequence[Run]) -> list[Run]:
     if left_out:
         st.info(
             f"Left out, since their classes are not those of {runs[0].id}: {', '.join(left_out)}.",
+            icon=":material/info:",
+        )
+    return kept
+
+
+def with_probabilities(runs: Sequence[Run], consequence: str) -> list[Run]:
+    """Runs that predict all classes; says of the others what follows from it."""
+    kept = [run for run in runs if run.has("predictions/test_logits.npy")]
+    left_out = [run.id for run in runs if run not in kept]
+    if left_out:
+        st.info(
+            f"Of {', '.join(left_out)} only the best class and its confidence are known: "
+            f"{consequence}.",
             icon=":material/info:",
         )
     return kept

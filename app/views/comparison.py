@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import cache, predictions, state
+from app import predictions, state
 from app.charts.differences import METRIC_TITLES
 from app.predictions import SHARES, Choices
+from app.views.common import with_probabilities
 from app.views.paired_differences import comparable, draw_differences
 from ols_core.analysis.calibration import RunDifference, shown_best
 from ols_core.analysis.comparison import group_results
@@ -24,15 +25,21 @@ _BEST = "Shown best in"
 
 def draw(runs: Sequence[Run], choices: Choices) -> None:
     """Draw the table of metrics, the paired differences, intervals, seeds and scaling."""
-    peers = comparable(runs)
+    whole = with_probabilities(
+        runs,
+        "NLL, Brier score and whatever else needs the probabilities of all classes is blank, and "
+        "they are not compared with others",
+    )
+    peers = comparable(whole)
     differences = predictions.differences(tuple(peers), choices) if len(peers) > 1 else ()
     _metrics(runs, peers, choices, differences)
     if len(peers) > 1:
         st.subheader("Differences between runs")
         draw_differences(peers, choices)
-    _intervals(runs, choices)
-    _seeds(peers)
-    _scaling(runs, choices)
+    if whole:
+        _intervals(whole, choices)
+        _seeds(peers)
+        _scaling(whole, choices)
 
 
 def _metrics(
@@ -46,7 +53,7 @@ def _metrics(
         {
             "Run": run.id,
             _BEST: ", ".join(METRIC_TITLES[m] for m in shown_best(differences, run.id)),
-            "T": cache.temperature(run),
+            "T": predictions.best_temperature(run),
             **predictions.numbers(run, choices),
         }
         for run in runs

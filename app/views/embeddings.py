@@ -41,7 +41,7 @@ def _comparable(chosen: Sequence[Run], split: str) -> list[Run]:
     """Runs with features of the split, of the same images as the first one's."""
     names = " ".join(run.id for run in chosen if not run.has(f"features/{split}.npy"))
     remedy = f"This adds them: `ols features {names or 'RUN'} --split {split}`"
-    runs = same_classes(runs_with(f"features/{split}.npy", "features", remedy))
+    runs = same_classes(runs_with("features", remedy, f"features/{split}.npy"))
     if not runs:
         return []
     first = runs[0].fingerprint(split)

@@ -12,7 +12,7 @@ from app import cache, state
 from app.charts.neighbours import neighbour_bars, neighbour_lines
 from app.components.figure import show_figure
 from ols_core.analysis.soft_labels import row_entropy, strongest_neighbours
-from ols_core.runs import Run
+from ols_core.runs import UNKNOWN_COUNT, Run
 
 __all__ = ["draw", "draw_wide"]
 
@@ -69,7 +69,7 @@ def _facts(run: Run, epoch: int, target: int) -> None:
             help="Share of its soft label that the class keeps for itself.",
         )
         st.metric("Entropy", f"{row_entropy(matrix)[target]:.2f} nats")
-        st.metric("Correct images", count)
+        st.metric("Correct images", "not counted" if count == UNKNOWN_COUNT else count)
     if count == 0:
         st.caption(
             "No image of this class was classified correctly: the row is the uniform fallback."

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import state
 from app.scan import scan
-from app.views.common import draw_section, runs_with
+from app.views.common import draw_section, runs_with, with_probabilities
 from app.views.compare_settings import draw_settings
 from app.views.curves import draw_training
 from app.views.manage_runs import draw_manage
@@ -39,6 +39,7 @@ def page() -> None:
 
 def _draw_differences(chosen: Sequence[Run]) -> None:
     # Loading them takes a while, which whoever looks at the runs first should not wait for.
+    from app.cache import PREDICTIONS
     from app.predictions import Choices
     from app.views.paired_differences import comparable, draw_differences
 
@@ -46,7 +47,9 @@ def _draw_differences(chosen: Sequence[Run]) -> None:
         st.info("Choose two or more runs to see in what they differ.", icon=":material/info:")
         return
     remedy = "They are written when a training finishes; a stopped one goes on with `ols resume`."
-    runs = runs_with("predictions/test_logits.npy", "predictions", remedy)
+    runs = with_probabilities(
+        runs_with("predictions", remedy, *PREDICTIONS), "they are not compared"
+    )
     peers = comparable(runs) if runs else []
     if len(peers) > 1:
         draw_differences(peers, Choices(n_bins=15, scheme="equal-width", scaled=False))

@@ -33,6 +33,7 @@ def draw(runs: Sequence[Run], choices: Choices) -> None:
         run.id: {
             _TITLES[score]: predictions.risk_coverage(run, score, choices.scaled)
             for score in scores
+            if score == "confidence" or predictions.has_probabilities(run)
         }
         for run in runs
     }

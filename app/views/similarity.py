@@ -49,7 +49,7 @@ def page() -> None:
     )
     moment = "after every epoch of" if source == "soft labels" else "at the end of"
     remedy = f"It is written {moment} a training."
-    runs = same_classes(runs_with(cache.SOURCE_PARTS[source], source, remedy))
+    runs = same_classes(runs_with(source, remedy, *cache.SOURCE_PARTS[source]))
     if not runs:
         return
     draw_section("section", _SECTIONS, runs, source)

@@ -28,7 +28,7 @@ _TEXTS: dict[MatrixKind, Texts] = {
 def page() -> None:
     """Draw the chosen section for the chosen runs."""
     remedy = "They are written after every epoch of a training."
-    runs = same_classes(runs_with("soft_labels/counts.npy", "soft labels", remedy))
+    runs = same_classes(runs_with("soft labels", remedy, "soft_labels/counts.npy"))
     if not runs:
         return
     draw_section("show", _SECTIONS, runs)

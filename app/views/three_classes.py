@@ -34,7 +34,7 @@ _KEY = "three_classes"
 def draw(runs: Sequence[Run], split: str) -> None:
     """Draw one panel a run for three chosen classes."""
     remedy = "They are written when a training finishes."
-    kept = [run for run in runs_with("weights.safetensors", "weights", remedy) if run in runs]
+    kept = [run for run in runs_with("weights", remedy, "weights.safetensors") if run in runs]
     if not kept:
         return
     names = kept[0].info.dataset.class_names

@@ -56,7 +56,8 @@ def convergence(
         In the order of the epochs; a stack, or a generator that reads one matrix at a time.
     counts : ndarray of shape (n_epochs, n_classes), optional
         Correct samples behind each row. A row of count 0 is a fallback and nothing that was
-        observed: it is left out of the epoch's statistics. Without counts all rows are used.
+        observed: it is left out of the epoch's statistics. Without counts all rows are used, and
+        so are those with a negative one, which nobody has counted.
 
     Returns
     -------
@@ -155,7 +156,7 @@ def _seen(counts: npt.NDArray[np.integer] | None, epoch: int, n_classes: int) ->
     row = np.asarray(counts[epoch])
     if row.shape != (n_classes,):
         raise invalid(f"counts[{epoch}]", f"of shape ({n_classes},)", row.shape)
-    return np.asarray(row > 0, dtype=np.bool_)
+    return np.asarray(row != 0, dtype=np.bool_)
 
 
 def _moved(

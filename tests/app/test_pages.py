@@ -11,12 +11,14 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, log_loss
 
+from app import cache
 from app.components.matrix_viewer import Selection
 from ols_core.analysis.calibration import temperature_scaled
+from ols_core.recorder import RunRecorder
 from ols_core.runs import load_run
 from tests.app.harness import array, figures, open_page
 from tests.conftest import REPOSITORY
-from tests.synthetic import N_TEST, synthetic_run
+from tests.synthetic import N_TEST, synthetic_run, top_labels_of
 
 PAGES = ["overview", "soft_labels", "similarity", "calibration", "embeddings"]
 SUPERCLASSES = ["low", "low", "low", "high", "high", "high"]
@@ -231,6 +233,16 @@ def test_rows_without_a_correct_image_are_marked(three_runs, viewer):
     assert any("uniform fallback" in caption.value for caption in app.caption)
 
 
+def test_rows_that_nobody_counted_are_drawn_without_counts(root, viewer):
+    with RunRecorder("own", ["a", "b", "c"], root=root) as recorder:
+        recorder.log_soft_labels(np.eye(3) * 0.7 + 0.1)
+    viewer.selection = Selection(1, (0, 1))
+    app = open_page("soft_labels")
+    assert viewer.panels[0].counts is None
+    assert app.metric[2].value == "not counted"
+    assert "fallback" not in " ".join(caption.value for caption in app.caption)
+
+
 def test_the_matrix_can_be_taken_along_as_a_figure(three_runs, viewer):
     app = open_page("soft_labels")
     app.button(key="run-ols-export").click().run()
@@ -334,6 +346,43 @@ def test_calibration_shows_the_numbers_of_the_run(three_runs):
         fitted = temperature_scaled(run.logits(), run.labels()).temperatures
         assert row["T"] == pytest.approx(np.mean(fitted))
     assert np.isnan(table.iloc[-1]["T"])  # of the mean of runs, which is not scaled
+
+
+def test_of_top_labels_calibration_shows_what_can_be_known(three_runs):
+    whole, top = three_runs["ce"], top_labels_of(three_runs["ce"])
+    app = open_page("calibration", part="Comparison", runs=[top.id, whole.id])
+    assert "only the best class and its confidence are known" in app.info[0].value
+    table = app.dataframe[0].value.set_index("Run")
+    blank = ["Top-5", "NLL", "Brier", "Calibration part", "Refinement part", "T"]
+    blank += ["Classwise ECE", "Adaptive CE"]
+    assert table.loc[top.id].index[table.loc[top.id].isna()].tolist() == [
+        name for name in table.columns if name in blank
+    ]
+    known = table.columns.drop([*blank, "Shown best in"])
+    assert table.loc[top.id, known].tolist() == pytest.approx(table.loc[whole.id, known].tolist())
+    assert all(top.id not in frame.value.to_string() for frame in app.dataframe[1:])
+
+
+@pytest.mark.parametrize("part", ["Diagrams", "Comparison", "Bins", "Classes", "Selective"])
+def test_top_labels_alone_draw_every_part_of_calibration(three_runs, part):
+    top = top_labels_of(three_runs["ols"])
+    app = open_page("calibration", part=part, runs=top.id)
+    assert figures(app) or part == "Comparison"
+    assert len(app.markdown[0].value.splitlines()) == 1
+
+
+def test_top_labels_cannot_be_scaled(three_runs):
+    top = top_labels_of(three_runs["ols"])
+    app = open_page("calibration", scaled="true", runs=top.id)
+    assert "no logits to scale" in app.info[0].value
+    assert not figures(app)
+
+
+def test_top_labels_have_confusions(three_runs, viewer):
+    top = top_labels_of(three_runs["ols"])
+    open_page("similarity", source="confusions", runs=top.id)
+    whole = cache.class_similarity(three_runs["ols"], "confusions", 0)
+    np.testing.assert_array_equal(cache.class_similarity(top, "confusions", 0), whole)
 
 
 def test_the_mean_of_runs_averages_their_probabilities(three_runs):
