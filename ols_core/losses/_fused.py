@@ -55,10 +55,12 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         """Return the loss, of shape (N,) or ()."""
         p = logits.softmax(1)
         top = logits.amax(1)
-        losses = top - p.amax(1).log_()
+        log_p_top = p.amax(1).log_()
+        losses = top - log_p_top
         if mass is not None:
             losses *= mass
-        losses -= _row_products(q, logits)
+        # With `out` autocast leaves it alone, which would compute it in half precision.
+        losses -= torch.linalg.vecdot(q, logits, out=log_p_top)
         if observed is not None:
             # a NaN or infinite logit makes the loss NaN or infinite
             observed.add(logits, p, top, losses, targets)
@@ -82,10 +84,3 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
             grad = grad / q.shape[0]
         return torch.sub(p, q).mul_(grad), None, None, None, None, None
 
-
-def _row_products(a: Tensor, b: Tensor) -> Tensor:
-    """Return the scalar product of each row of `a` with that of `b`, of shape (N,)."""
-    if torch.is_autocast_enabled(a.device.type):  # it would compute vecdot in half precision
-        return (a * b).sum(1)
-    products: Tensor = torch.linalg.vecdot(a, b)
-    return products
