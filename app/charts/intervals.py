@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
@@ -39,7 +39,7 @@ def interval_panels(quantities: Mapping[str, Mapping[str, Interval]]) -> go.Figu
         grid.axes(
             row,
             column,
-            {"nticks": 4, "zeroline": False},
+            {"zeroline": False} | _end_ticks(by_run.values()),
             {"autorange": "reversed", "type": "category"},
         )
         for position, (name, interval) in enumerate(by_run.items()):
@@ -50,6 +50,13 @@ def interval_panels(quantities: Mapping[str, Mapping[str, Interval]]) -> go.Figu
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
         showlegend=False,
     )
+
+
+def _end_ticks(intervals: Iterable[Interval]) -> dict[str, Any]:
+    """Label the lowest and the highest value: a small panel has room for no more."""
+    ends = [end for i in intervals for end in (i.low, i.estimate, i.high) if end == end]
+    ticks = sorted({min(ends), max(ends)})
+    return {"tickvals": ticks, "ticktext": [f"{tick:.3g}" for tick in ticks]}
 
 
 def _point(name: str, interval: Interval, position: int) -> dict[str, Any]:

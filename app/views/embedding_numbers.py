@@ -78,6 +78,7 @@ def draw(runs: Sequence[Run], split: str) -> None:
     st.dataframe(
         _table(found),
         hide_index=True,
+        height="content",
         column_config={
             "Quantity": st.column_config.TextColumn(pinned=True, width=190),
             "Meaning": st.column_config.TextColumn(width="large"),

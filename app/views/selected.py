@@ -101,7 +101,9 @@ def image_gallery(
         key,
     )
     if len(kept) < len(chosen):
-        st.caption(f"{len(kept)} of {len(chosen):,} images, as {panel} sees them.")
+        stored = "" if (tiles >= 0).all() else " that have a thumbnail"
+        images = f"The first {len(kept)}{stored} of {len(chosen):,} images"
+        st.caption(f"{images}, as {panel} sees them.")
 
 
 def _accuracies(shown: Shown, chosen: npt.NDArray[np.int64]) -> None:

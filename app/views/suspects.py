@@ -32,11 +32,11 @@ def draw(runs: Sequence[Run], split: str) -> None:
     samples = embeddings.samples(run, split).take(indices)
     with st.spinner("Comparing every sample with every other …"):
         found = embeddings.most_suspect(run, split)
-    ranked = np.argsort(-found.score, kind="stable")
-    listed = ranked[:_N_LISTED]
+    listed = found.order[:_N_LISTED]
     st.caption(
         f"Ranked by the share of a sample's {N_NEIGHBOURS} nearest neighbours, by the features of "
-        f"{run.id}, that have another label. An outlier is not yet a wrong label: look at it."
+        f"{run.id}, that have another label; those of equal share by how many neighbours agree on "
+        "one label, which stands below the image. An outlier is not yet a wrong label: look at it."
     )
     shown = Shown(run, split, indices, {run.id: samples})
     captions = partial(_captions, run, samples, found)
@@ -51,10 +51,10 @@ def _captions(
     names = np.asarray(run.info.dataset.class_names)
     labels, majority = names[samples.labels[listed]], names[found.majority[listed]]
     flipped = np.zeros(len(listed), bool) if samples.flipped is None else samples.flipped[listed]
-    rows = zip(labels, majority, found.score[listed], flipped, strict=True)
+    rows = zip(labels, majority, found.agreement[listed], flipped, strict=True)
     return [
-        Caption(f"labelled {label}", f"near {near} {score:.0%}", bool(wrong))
-        for label, near, score, wrong in rows
+        Caption(f"labelled {label}", f"{share:.0%} near {near}", bool(wrong))
+        for label, near, share, wrong in rows
     ]
 
 
@@ -63,8 +63,9 @@ def _table(shown: Shown, samples: Samples, found: Suspects, listed: npt.NDArray[
     columns = {
         "Image": shown.indices[listed],
         "Label": names[samples.labels[listed]],
-        "Neighbours are mostly": names[found.majority[listed]],
         "Disagreeing": found.score[listed],
+        "Neighbours are mostly": names[found.majority[listed]],
+        "Of that label": found.agreement[listed],
     }
     if samples.predicted is not None and samples.confidence is not None:
         columns["Predicted"] = names[samples.predicted[listed]]
@@ -75,7 +76,7 @@ def _table(shown: Shown, samples: Samples, found: Suspects, listed: npt.NDArray[
     st.dataframe(
         pd.DataFrame(columns),
         hide_index=True,
-        column_config={"Disagreeing": share, "Confidence": share},
+        column_config=dict.fromkeys(("Disagreeing", "Of that label", "Confidence"), share),
         alt="Most suspect samples",
     )
     st.caption(f"The first {len(listed)} of {len(found.score):,}. Image: its place in the split.")

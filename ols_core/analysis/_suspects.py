@@ -25,10 +25,22 @@ class Suspects:
         Share of the nearest neighbours whose label is not the sample's own, in [0, 1].
     majority : ndarray of shape (n_samples,), int64
         Most common label among them; of tied ones the lowest.
+    agreement : ndarray of shape (n_samples,)
+        Share of them that have this label, in (0, 1].
     """
 
     score: npt.NDArray[np.float64]
     majority: IntArray
+    agreement: npt.NDArray[np.float64]
+
+    @property
+    def order(self) -> IntArray:
+        """Samples from the most suspect to the least, of shape (n_samples,).
+
+        Those of the same score by how far their neighbours agree on one label: neighbours of many
+        labels speak of a region where classes mix, those of a single one against the sample's own.
+        """
+        return np.lexsort((-self.agreement, -self.score))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +106,12 @@ def suspects(neighbours: Neighbours, labels: npt.ArrayLike, n_classes: int) -> S
     check_integer("n_classes", n_classes, 2)
     given = check_labels("labels", labels, len(neighbours.indices), n_classes)
     votes = given[neighbours.indices]
-    return Suspects((votes != given[:, None]).mean(axis=1), most_common(votes))
+    majority = most_common(votes)
+    return Suspects(
+        score=(votes != given[:, None]).mean(axis=1),
+        majority=majority,
+        agreement=(votes == majority[:, None]).mean(axis=1),
+    )
 
 
 def suspect_detection(score: npt.ArrayLike, flipped: npt.ArrayLike) -> Detection:

@@ -83,4 +83,3 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         elif ctx.reduction == "mean":
             grad = grad / q.shape[0]
         return torch.sub(p, q).mul_(grad), None, None, None, None, None
-

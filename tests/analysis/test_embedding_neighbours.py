@@ -157,6 +157,10 @@ class TestSuspects:
             votes = np.bincount(labels[row], minlength=3)
             assert found.score[i] == pytest.approx(1 - votes[labels[i]] / 7)
             assert found.majority[i] == votes.argmax()
+            assert found.agreement[i] == pytest.approx(votes.max() / 7)
+        ranked = [(-found.score[i], -found.agreement[i]) for i in found.order]
+        assert ranked == sorted(ranked)
+        assert sorted(found.order) == list(range(50))
 
     def test_finds_a_flipped_label_and_the_true_one(self):
         labels = np.repeat([0, 1], 10)

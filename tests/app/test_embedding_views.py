@@ -176,7 +176,16 @@ def test_the_numbers_are_those_of_the_analysis(runs):
     model = NearestNeighbors(n_neighbors=2).fit(runs["ols"].features().astype(np.float64))
     nearest = model.kneighbors(return_distance=False)[:, 0]
     assert found.knn_accuracy_1.estimate == pytest.approx((labels[nearest] == labels).mean())
-    assert figures(app)
+    for panel, trace in zip(
+        _panel_axes(figures(app)[0]), figures(app)[0]["data"][::3], strict=True
+    ):
+        assert len(panel["ticktext"]) == len(panel["tickvals"])
+        assert panel["tickvals"][0] <= trace["x"][0] <= panel["tickvals"][-1]
+
+
+def _panel_axes(figure):
+    axes = {name: axis for name, axis in figure["layout"].items() if name.startswith("xaxis")}
+    return [axes[name] for name in sorted(axes, key=lambda name: int(name[5:] or 1))]
 
 
 def test_flipped_labels_are_found_and_the_finding_is_scored(noisy):
@@ -187,6 +196,8 @@ def test_flipped_labels_are_found_and_the_finding_is_scored(noisy):
     table = app.dataframe[0].value
     assert table["Label was flipped"].iloc[:10].all()
     assert table["Disagreeing"].is_monotonic_decreasing
+    worst = table[table["Disagreeing"] == table["Disagreeing"].iloc[0]]
+    assert worst["Of that label"].is_monotonic_decreasing
     curve = figures(app)[-1]["data"][0]
     precision = average_precision_score(given != true, score)
     assert f"average precision {precision:.2f}" in curve["name"]
