@@ -53,20 +53,6 @@ __all__ = [
 ]
 
 Score = Literal["confidence", "normalised logit"]
-SHARES = (
-    "Accuracy",
-    "Top-5",
-    "ECE",
-    "ECE if perfect",
-    "Gap",
-    "MCE",
-    "Equal-mass ECE",
-    "Smooth ECE",
-    "Debiased L2",
-    "Classwise ECE",
-    "Adaptive CE",
-)
-"""Titles of the metrics that are shares of images or of confidence, to be shown in percent."""
 _METRICS = (
     "Images",
     "Accuracy",
@@ -86,6 +72,9 @@ _METRICS = (
     "Classwise ECE",
     "Adaptive CE",
 )
+_NO_SHARES = {"Images", "NLL", "Brier", "Calibration part", "Refinement part", "p"}
+SHARES = tuple(title for title in _METRICS if title not in _NO_SHARES)
+"""Titles of the metrics that are shares of images or of confidence, to be shown in percent."""
 _N_REDRAWS = 2000  # p-values down to 0.0005
 _N_BINS = tuple(range(5, 101, 5))
 _IN_BIN = 20

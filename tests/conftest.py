@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,31 @@ def digits_runs(tmp_path_factory) -> dict[str, Run]:
         method: train(TrainConfig(dataset="digits", method=method, epochs=EPOCHS), root)
         for method in ("ce", "ls", "ols")
     }
+
+
+@pytest.fixture
+def run_ols(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run the command in this process; returns (exit code, stdout, stderr)."""
+    from ols_core.cli import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ols", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def ols(run_ols) -> Callable[..., tuple[int, str]]:
+    """Do the same; returns (exit code, all it printed), one space a gap."""
+
+    def run(*arguments):
+        code, out, err = run_ols(*arguments)
+        return code, " ".join((out + err).split())
+
+    return run

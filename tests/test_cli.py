@@ -19,21 +19,15 @@ from tests.synthetic import synthetic_run
 SMALL = ("--dataset", "digits", "--train-per-class", 10)
 
 
-def _ols(monkeypatch, capsys, *arguments):
-    """Run the command in this process; returns (exit code, stdout, stderr), one space a gap."""
-    monkeypatch.setattr(sys, "argv", ["ols", *map(str, arguments)])
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, *(re.sub(r"\s+", " ", text) for text in captured)
-
-
 @pytest.fixture
-def ols(monkeypatch, capsys):
-    return lambda *arguments: _ols(monkeypatch, capsys, *arguments)
+def ols(run_ols):
+    """Run the command; returns (exit code, stdout, stderr), one space a gap."""
+
+    def run(*arguments):
+        code, *printed = run_ols(*arguments)
+        return code, *(" ".join(text.split()) for text in printed)
+
+    return run
 
 
 def test_help_names_every_option_of_the_configuration(ols):

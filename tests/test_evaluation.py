@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import re
-import sys
 from collections import OrderedDict
 
 import numpy as np
@@ -20,7 +18,6 @@ from torchvision.transforms import v2
 
 from ols_core._evaluated_data import EvaluatedSplit, in_order_of, read_split
 from ols_core._preprocessing import preprocessing_of
-from ols_core.cli import main
 from ols_core.config import TrainConfig
 from ols_core.data.batches import IMAGENET_MEAN, IMAGENET_STD
 from ols_core.data.types import ImageSet
@@ -386,23 +383,6 @@ def test_the_classifier_of_a_torchvision_network_is_found(name):
 def test_networks_that_torchvision_has_not_are_refused(name, channels, message):
     with pytest.raises(ArgumentError, match=message):
         build_model(name, 7, channels)
-
-
-@pytest.fixture
-def ols(monkeypatch, capsys):
-    """Run the command in this process; returns (exit code, all it printed), one space a gap."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ols", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, re.sub(r"\s+", " ", captured.out + captured.err)
-
-    return run
 
 
 def test_the_command_makes_a_run(ols, trained, tmp_path):

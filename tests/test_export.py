@@ -20,7 +20,6 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from app.report import build_report
 from app.report.pictures import draw_pictures
 from ols_core import tensorboard
-from ols_core.cli import main
 from ols_core.data.types import ImageSet
 from ols_core.runs import load_run
 from ols_core.tensorboard import export_run
@@ -47,19 +46,8 @@ def bought(tmp_path):
 
 
 @pytest.fixture
-def ols(monkeypatch, capsys, tmp_path):
-    def call(*arguments):
-        command = ["ols", "export", *arguments, "--root", tmp_path]
-        monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, " ".join((captured.out + captured.err).split())
-
-    return call
+def ols(ols, tmp_path):
+    return lambda *arguments: ols("export", *arguments, "--root", tmp_path)
 
 
 def _events(folder):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import re
 import sys
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, log_loss
 
 from ols_core.class_names import read_class_names
-from ols_core.cli import main
 from ols_core.errors import ArgumentError, DataError, RunError
 from ols_core.importing import read_predictions, write_import
 from ols_core.optional import MissingPackageError
@@ -336,23 +334,6 @@ def test_imported_top_labels_are_stored_without_invention(tmp_path):
     assert set(run.info.summary["test"]) == {
         *("n_samples", "accuracy", "ece", "signed_gap", "mean_confidence")
     }
-
-
-@pytest.fixture
-def ols(monkeypatch, capsys, tmp_path):
-    """Run the command in this process; returns (exit code, all it printed), one space a gap."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ols", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, re.sub(r"\s+", " ", captured.out + captured.err)
-
-    return run
 
 
 def test_the_command_shows_first_and_writes_when_told(ols, tmp_path):

@@ -11,7 +11,6 @@ import pytest
 from sklearn.manifold import trustworthiness
 
 from ols_core.analysis.embedding import project_aligned
-from ols_core.cli import main
 from ols_core.errors import ArgumentError, RunError
 from ols_core.projections import (
     LayoutRequest,
@@ -287,15 +286,8 @@ def test_the_progress_rises_to_its_end(aligned):
 
 
 @pytest.fixture
-def ols(monkeypatch, capsys, tmp_path):
-    def run(*arguments):
-        command = ["ols", "project", *map(str, arguments), "--root", str(tmp_path)]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return int(stop.value.code or 0), *capsys.readouterr()
-
-    return run
+def ols(run_ols, tmp_path):
+    return lambda *arguments: run_ols("project", *arguments, "--root", tmp_path)
 
 
 def test_the_command_lays_out_and_does_not_repeat_itself(ols, runs):

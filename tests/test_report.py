@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ import ols_core
 from app.report import MAX_RUNS, Missing, build_report, to_html
 from app.report.content import Interval, Number, Range, Table
 from app.views import report as view
-from ols_core.cli import main
 from ols_core.errors import ArgumentError
 from ols_core.runs import DEFAULT_ROOT, load_run
 from tests.app.browser import chromium
@@ -295,21 +293,6 @@ def test_the_dashboard_makes_the_report_when_its_button_is_clicked(tmp_path, mon
     assert "<title>Online Label Smoothing: report on mine</title>" in make()
     view.report_button([])
     assert buttons[1][1]["disabled"]
-
-
-@pytest.fixture
-def ols(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ols", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out + " ".join(captured.err.split())
-
-    return run
 
 
 def test_the_command_writes_a_report_and_replaces_none(ols, tmp_path):
