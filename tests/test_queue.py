@@ -285,6 +285,32 @@ def test_the_runner_is_niced_alone_and_ends_with_the_queue(queue):
     assert (queue.folder / "runner.log").read_text() == ""
 
 
+def test_several_run_at_once_if_wanted(queue, monkeypatch):
+    monkeypatch.setenv("OLS_JOBS", "2")
+    for name in ("a", "b", "c"):
+        queue.submit(ENDLESS.model_copy(update={"name": name}))
+    ensure_runner(queue.root)
+    for number in (1, 2):
+        _process_of(queue, number)
+    assert _status(queue) == ["running", "running", "waiting"]
+    queue.stop(2)
+    _process_of(queue, 3)
+    assert _status(queue) == ["running", "stopped", "running"]
+    late = queue.submit(ONE)  # while there is a runner
+    queue.stop(1)
+    _wait_until(lambda: queue.jobs()[late.number - 1].status == "finished")
+    queue.stop(3)
+    _wait_until(lambda: not queue.has_runner())
+    assert _status(queue) == ["stopped", "stopped", "stopped", "finished"]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", ""])
+def test_a_number_of_trainings_that_is_none_is_refused(queue, monkeypatch, number):
+    monkeypatch.setenv("OLS_JOBS", number)
+    with pytest.raises(ArgumentError, match="OLS_JOBS must be a whole number"):
+        ensure_runner(queue.root)
+
+
 def test_a_training_outlives_its_runner_and_the_next_one_waits_for_it(queue):
     queue.submit(ENDLESS)
     ensure_runner(queue.root)
@@ -307,7 +333,7 @@ def test_jobs_whose_processes_died_with_the_machine_are_interrupted(queue):
     queue.submit(ENDLESS)
     queue.submit(ONE)
     office = queue.reserve_runner()
-    job, log = queue.take(office)
+    job, log = queue.take()
     # The number of the process belongs to another one by now: nothing may be sent to it.
     bystander = subprocess.Popen(["sleep", "60"])
     queue.started(job, bystander.pid)
@@ -327,7 +353,7 @@ def test_jobs_whose_processes_died_with_the_machine_are_interrupted(queue):
 
 def test_a_job_that_is_stopped_before_it_has_a_process_is_stopped_then(queue):
     queue.submit(ENDLESS)
-    job, log = queue.take(queue.reserve_runner())
+    job, log = queue.take()
     with log:
         queue.stop(job.number)
         process = subprocess.Popen(["sleep", "60"])
@@ -338,7 +364,7 @@ def test_a_job_that_is_stopped_before_it_has_a_process_is_stopped_then(queue):
 
 def test_a_training_on_another_machine_is_not_stopped_from_here(queue, monkeypatch):
     queue.submit(ENDLESS)
-    job, log = queue.take(queue.reserve_runner())
+    job, log = queue.take()
     with log:
         monkeypatch.setattr("ols_core.jobs.queue.platform.node", lambda: "elsewhere")
         queue.started(job, os.getpid())

@@ -35,7 +35,8 @@ def _draw(was_active: bool) -> None:
         queued = {job.run_id for job in jobs if job.is_active}
         st.subheader("Progress")
         if begun:
-            shown = next((job for job in begun if job.status == "running"), begun[-1])
+            running = [job for job in begun if job.status == "running"]
+            shown = _pick(running) if len(running) > 1 else [*begun, *running][-1]
             draw_job(queue, shown, shown.run_id in queued)
             queued.add(shown.run_id)
         else:
@@ -45,6 +46,16 @@ def _draw(was_active: bool) -> None:
         _draw_ended([job for job in begun if job.status != "running"])
     except OLSError as error:
         st.error(str(error), icon=":material/error:")
+
+
+def _pick(running: Sequence[Job]) -> Job:
+    """Let the user pick which of several trainings at work to look at."""
+    by_run = {job.run_id: job for job in running}
+    ids = list(by_run)
+    picked: str = st.segmented_control(
+        "Running now", ids, default=ids[0], required=True, key="train_shown"
+    )
+    return by_run[picked]
 
 
 def _draw_waiting(queue: Queue, waiting: Sequence[Job]) -> None:

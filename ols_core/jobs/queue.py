@@ -156,19 +156,13 @@ class Queue:
     def reserve_runner(self) -> BinaryIO | None:
         """Lock the office of the runner; None if somebody holds it.
 
-        It is held by whoever has the returned file open, until `take` finds nothing to do.
+        It is held by whoever has the returned file open, until `close_office` gives it up.
         """
         with self._changing():
             return try_lock(self._runner_file)
 
-    def take(self, office: BinaryIO) -> tuple[Job, BinaryIO] | None:
+    def take(self) -> tuple[Job, BinaryIO] | None:
         """Mark the next waiting job as running; only for the runner.
-
-        Parameters
-        ----------
-        office : file
-            What `reserve_runner` returned. It is closed in one step with finding that no job
-            waits, so that a job that comes later starts another runner.
 
         Returns
         -------
@@ -176,12 +170,23 @@ class Queue:
             The log is open and locked, for the training to inherit. None if no job waits.
         """
         with self._changing():
-            waiting = [job for job in self._recorded() if job.status == "waiting"]
+            waiting = self._waiting()
             if not waiting:
-                office.close()
                 return None
             log = lock(self.log_file(waiting[0]))
             return self._save(waiting[0], status="running"), log
+
+    def close_office(self, office: BinaryIO) -> bool:
+        """Give up what `reserve_runner` returned, unless a job waits; returns whether it is closed.
+
+        Finding that none waits and closing are one step, so that a job that comes later starts
+        another runner.
+        """
+        with self._changing():
+            if self._waiting():
+                return False
+            office.close()
+            return True
 
     def started(self, job: Job, pid: int) -> None:
         """Note the process of a job that `take` returned."""
@@ -236,6 +241,9 @@ class Queue:
             with suppress(FileNotFoundError):  # taken out meanwhile
                 found.append(read_job(file))
         return sorted(found, key=lambda job: job.number)
+
+    def _waiting(self) -> list[Job]:
+        return [job for job in self._recorded() if job.status == "waiting"]
 
     def _get(self, number: int) -> Job:
         try:
