@@ -8,6 +8,7 @@ choice of runs, needs nothing else.
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +30,11 @@ cached = st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={Run:
 def root() -> Path:
     """Folder of the runs: `OLS_ROOT`, else `checkpoints`."""
     return Path(os.environ.get("OLS_ROOT", DEFAULT_ROOT))
+
+
+def root_option() -> str:
+    """What a command needs to find the runs of this dashboard; empty if they are where it looks."""
+    return "" if root() == DEFAULT_ROOT else f" --root {shlex.quote(str(root()))}"
 
 
 def signature() -> tuple[tuple[str, int], ...]:

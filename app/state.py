@@ -17,6 +17,7 @@ __all__ = [
     "MAX_RUNS",
     "choose",
     "choose_runs",
+    "chosen",
     "chosen_runs",
     "in_url",
     "kept",
@@ -66,6 +67,11 @@ def link_number(key: str, value: int | None) -> None:
     st.session_state.pop(f"_linked_{key}", None)
     if key in st.query_params:
         del st.query_params[key]
+
+
+def chosen(key: str) -> Any:
+    """Value of a widget, for its callback."""
+    return st.session_state.get(key)
 
 
 def choose(key: str, value: Any) -> None:
@@ -135,7 +141,12 @@ def _first_choice(runs: list[Run]) -> list[str]:
 
 @st.fragment(run_every=_WATCH_SECONDS)
 def watch_runs() -> None:
-    """Redraw the page soon after a run has appeared, changed or gone."""
+    """Redraw the page soon after a run has appeared, changed or gone.
+
+    Not while a dialog is open: what it says would go with it.
+    """
+    if opened_dialog() is not None:
+        return
     seen = signature()
     if st.session_state.setdefault("_seen_runs", seen) != seen:
         st.session_state["_seen_runs"] = seen

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 __all__ = ["Grid", "render"]
 
+_WORD = re.compile(r"[^\w]*[^\W\d_]")  # a letter before any digit
+
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of texts; the first column names the rows, the others hold numbers."""
+    """A table of texts; the first column names the rows."""
 
     caption: str
     header: tuple[str, ...]
@@ -19,7 +22,7 @@ class Grid:
 
 
 def render(grid: Grid, kind: Literal["markdown", "latex"]) -> str:
-    """Return a grid as source text.
+    """Return a grid as source text, columns of numbers to the right.
 
     Examples
     --------
@@ -31,10 +34,18 @@ def render(grid: Grid, kind: Literal["markdown", "latex"]) -> str:
     return _SOURCES[kind](grid)
 
 
+def _are_numbers(grid: Grid) -> list[bool]:
+    """Tell of each column whether its cells begin with a number, but for signs, or hold none."""
+    columns = zip(*grid.rows, strict=True)
+    next(columns, None)
+    found = [all(not _WORD.match(cell) for cell in column) for column in columns]
+    return [False, *(found or [True] * (len(grid.header) - 1))]
+
+
 def _markdown(grid: Grid) -> str:
     lines = [grid.header, *grid.rows]
     shown = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
-    rule = "|" + "|".join(["---"] + ["--:"] * (len(grid.header) - 1)) + "|"
+    rule = "|" + "|".join("--:" if number else "---" for number in _are_numbers(grid)) + "|"
     caption = [f"{grid.caption}:", ""] if grid.caption else []
     return "\n".join([*caption, shown[0], rule, *shown[1:]])
 
@@ -63,7 +74,7 @@ def _latex(grid: Grid) -> str:
             r"\begin{table}",
             r"  \centering",
             rf"  \caption{{{grid.caption.translate(_ESCAPES)}}}",
-            rf"  \begin{{tabular}}{{l{'r' * (len(grid.header) - 1)}}}",
+            rf"  \begin{{tabular}}{{{''.join('lr'[number] for number in _are_numbers(grid))}}}",
             r"  \toprule",
             line(grid.header),
             r"  \midrule",

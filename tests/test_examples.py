@@ -189,7 +189,7 @@ def main_module(monkeypatch):
 LACKING = {
     "recorded": set(),
     "imported": {"soft_labels", "similarity", "embeddings"},
-    "top_labelled": {"soft_labels", "similarity", "embeddings", "calibration"},
+    "top_labelled": {"soft_labels", "similarity", "embeddings"},
     "evaluated": {"soft_labels", "similarity"},
 }
 

@@ -179,7 +179,7 @@ def test_jobs_run_in_their_order_and_say_how_they_ended(queue):
     _work_off(queue)
     jobs = queue.jobs()
     assert [job.run_id for job in jobs] == [f"digits-resnet20-ols-s{s}" for s in (0, 66, 77, 1)]
-    assert _status(queue) == ["finished", "failed", "failed", "finished"]
+    assert _status(queue) == ["finished", "failed", "interrupted", "finished"]
     assert [job.error for job in jobs] == [
         None,
         "There is no such data set, not here at least.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.missing import absences
 from app.report.content import Missing
 from ols_core.runs import Run
 
@@ -21,17 +22,12 @@ def runs_with(
     what : str
         What the parts hold, in the plural, for the sentence.
     remedy : str
-        A sentence that says how to get it.
+        A sentence that says how a training gets it.
     *parts : str
         Paths inside the run, such as `features/test.npy`; the sentence names the first.
     """
-    present = [run for run in runs if any(map(run.has, parts))]
-    missing = [
-        Missing(f"{run.id} ({run.status}) has no {what}: {parts[0]} is absent. {remedy}")
-        for run in runs
-        if run not in present
-    ]
-    return present, missing
+    missing = [Missing(sentence) for sentence in absences(runs, what, remedy, *parts)]
+    return [run for run in runs if any(map(run.has, parts))], missing
 
 
 def same_classes(runs: Sequence[Run]) -> tuple[list[Run], list[Missing]]:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import streamlit as st
 
 from app import state
+from app.missing import absences
 from ols_core.analysis.similarity import OrderKind
 from ols_core.runs import Run
 
@@ -39,7 +40,7 @@ def runs_with(what: str, remedy: str, *parts: str) -> list[Run]:
     what : str
         What they hold, in the plural, for the sentence.
     remedy : str
-        A sentence that says how to get it.
+        A sentence that says how a training gets it.
     *parts : str
         Paths inside the run, such as `features/test.npy`; the sentence names the first.
     """
@@ -47,12 +48,9 @@ def runs_with(what: str, remedy: str, *parts: str) -> list[Run]:
     if not chosen:
         st.info("Choose one or more runs above.", icon=":material/arrow_upward:")
         return []
-    present = [run for run in chosen if any(map(run.has, parts))]
-    for run in chosen:
-        if run not in present:
-            reason = f"{run.id} ({run.status}) has no {what}: {parts[0]} is absent. {remedy}"
-            st.info(reason, icon=":material/info:")
-    return present
+    for sentence in absences(chosen, what, remedy, *parts):
+        st.info(sentence, icon=":material/info:")
+    return [run for run in chosen if any(map(run.has, parts))]
 
 
 def same_classes(runs: Sequence[Run]) -> list[Run]:

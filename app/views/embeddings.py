@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import embeddings, state
+from app.scan import root_option
 from app.views import (
     embedding_classes,
     embedding_map,
@@ -39,8 +40,9 @@ def _pick_split(splits: Sequence[str]) -> str:
 
 def _comparable(chosen: Sequence[Run], split: str) -> list[Run]:
     """Runs with features of the split, of the same images as the first one's."""
-    names = " ".join(run.id for run in chosen if not run.has(f"features/{split}.npy"))
-    remedy = f"This adds them: `ols features {names or 'RUN'} --split {split}`"
+    names = [run.id for run in chosen if not run.has(f"features/{split}.npy") and _has_network(run)]
+    command = f"ols features {' '.join(names)} --split {split}{root_option()}"
+    remedy = f"This adds them to a finished run: `{command}`"
     runs = same_classes(runs_with("features", remedy, f"features/{split}.npy"))
     if not runs:
         return []
@@ -53,6 +55,10 @@ def _comparable(chosen: Sequence[Run], split: str) -> list[Run]:
             icon=":material/info:",
         )
     return kept
+
+
+def _has_network(run: Run) -> bool:
+    return run.info.source in ("trained", "evaluated")
 
 
 _SECTIONS = {

@@ -19,6 +19,7 @@ _EDIT = "Rename and tag"
 _ARCHIVE = "Archive"
 _UNARCHIVE = "Take out of the archive"
 _DELETE = "Delete"
+_MENU = "manage"
 
 
 def draw_manage(runs: Sequence[Run]) -> None:
@@ -26,18 +27,17 @@ def draw_manage(runs: Sequence[Run]) -> None:
     if state.read_only():
         return
     archived = bool(runs) and all(run.info.archived for run in runs)
-    action = st.menu_button(
+    st.menu_button(
         "Manage",
         [_EDIT, _UNARCHIVE if archived else _ARCHIVE, _DELETE],
         icon=":material/more_vert:",
         help="Rename, tag, archive or delete the runs that are shown.",
         disabled=not runs,
-        key="manage",
+        # At once, and not where the script comes to the menu: it may be interrupted before.
+        on_click=_act,
+        args=(runs,),
+        key=_MENU,
     )
-    if action in _DIALOGS:
-        state.open_dialog(action)
-    elif action is not None:
-        _archive(runs, action == _ARCHIVE)
     if not runs:  # they may be gone while a dialog is open
         state.open_dialog(None)
     dialog = state.opened_dialog()
@@ -45,11 +45,13 @@ def draw_manage(runs: Sequence[Run]) -> None:
         _DIALOGS[dialog](runs)
 
 
-def _archive(runs: Sequence[Run], archived: bool) -> None:
-    problems = _each(runs, lambda run: edit_run(run, archived=archived))
-    for problem in problems:
+def _act(runs: Sequence[Run]) -> None:
+    action = state.chosen(_MENU)
+    if action in _DIALOGS:
+        state.open_dialog(action)
+        return
+    for problem in _each(runs, lambda run: edit_run(run, archived=action == _ARCHIVE)):
         st.toast(escaped(problem), icon=":material/error:", duration="long")
-    st.rerun()
 
 
 @st.dialog(_EDIT, width="medium", on_dismiss=lambda: state.open_dialog(None))
@@ -95,14 +97,14 @@ def _fields(run: Run, known: Sequence[str]) -> tuple[str, list[str]]:
     return name or run.id, tags
 
 
-@st.dialog("Delete these runs?", on_dismiss=lambda: state.open_dialog(None))
+@st.dialog("Delete?", on_dismiss=lambda: state.open_dialog(None))
 def _confirm(runs: Sequence[Run]) -> None:
     for run in runs:
         # as text: a name is the user's, and could be Markdown
         st.text(run.id if run.info.name == run.id else f"{run.id}: {run.info.name}")
     st.caption(
-        f"Their folders are moved to `{TRASH}` beside the runs. Nothing is erased: moved back, a "
-        "folder is a run again."
+        f"What is deleted is moved to `{TRASH}` beside the runs. Nothing is erased: a folder that "
+        "is moved back is a run again."
     )
     with st.container(horizontal=True):
         confirmed = st.button("Move to the trash", type="primary", key="delete_runs")

@@ -106,9 +106,9 @@ def _draw_outcome(job: Job, run: Run | None) -> None:
         case "failed":
             st.error(f"**{job.run_id}** failed{after}: {job.error}", icon=":material/error:")
         case "interrupted":
-            gone = "the process that trained it is gone"
+            cause = job.error or "The process that trained it is gone."
             st.warning(
-                f"**{job.run_id}** was interrupted{after}: {gone}.", icon=":material/warning:"
+                f"**{job.run_id}** was interrupted{after}. {cause}", icon=":material/warning:"
             )
         case _:
             st.info(f"**{job.run_id}** was stopped{after}.", icon=":material/stop:")

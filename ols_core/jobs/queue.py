@@ -280,7 +280,7 @@ class Queue:
         if exit_code in _STOPPED:
             return "stopped", None
         if exit_code < 0:
-            return "failed", f"It was ended by {signal.Signals(-exit_code).name}."
+            return "interrupted", f"It was ended by {signal.Signals(-exit_code).name}."
         return "failed", logs.cause_of_failure(self.log_file(job))
 
     def _refuse_taken(self, run_id: str, queued: Mapping[str, Job]) -> None:

@@ -205,7 +205,7 @@ def training():
 def test_a_running_training_is_shown_and_can_be_stopped(root, training):
     queue = Queue(root)
     queue.submit(ONE)
-    job, log = queue.take(queue.reserve_runner())
+    job, log = queue.take()
     queue.started(job, training.pid)
     log.write(b"epoch 1/3  \x1b[31mloss 2.3\x1b[0m\n")
     log.flush()
@@ -246,7 +246,7 @@ def test_a_stopped_run_can_be_resumed_wherever_it_was_started(root, started, sho
     queue = Queue(root)
     if shown:
         queue.submit(ONE)
-        _, log = queue.take(queue.reserve_runner())
+        _, log = queue.take()
         log.close()
     run = synthetic_run(root, RUN, finished=False)
     RunWriter.reopen(run).close("failed", "The disk was full.")
@@ -262,7 +262,7 @@ def test_a_stopped_run_can_be_resumed_wherever_it_was_started(root, started, sho
 def test_a_failed_training_says_why(root):
     queue = Queue(root)
     queue.submit(ONE)
-    job, log = queue.take(queue.reserve_runner())
+    job, log = queue.take()
     with log:
         log.write(b"Error: There is no such data set.\n")
         log.flush()
