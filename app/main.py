@@ -13,7 +13,7 @@ import streamlit as st
 sys.path[:] = dict.fromkeys([str(Path(__file__).resolve().parents[1]), *sys.path])
 
 from app import state  # noqa: E402
-from app.scan import scan  # noqa: E402
+from app.scan import root, scan  # noqa: E402
 from ols_core.errors import OLSError  # noqa: E402
 
 st.set_page_config(
@@ -99,6 +99,9 @@ def main() -> None:
         state.choose_runs(found.runs)
     # Before the page, which takes longer to load: there is something to see at once.
     st.title(chosen_page.title)
+    missing = ", ".join(f"`{run_id.replace('`', '')}`" for run_id in state.missing_runs())
+    if missing:
+        st.warning(f"The link names what is not in `{root()}`: {missing}.", icon=":material/link:")
     for problem in found.problems.values():
         st.warning(problem, icon=":material/warning:")
     state.watch_runs()

@@ -23,6 +23,7 @@ __all__ = [
     "kept",
     "link_number",
     "linked_number",
+    "missing_runs",
     "open_dialog",
     "opened_dialog",
     "read_only",
@@ -104,6 +105,8 @@ def choose_runs(runs: list[Run]) -> None:
     """Draw the one control that says which runs all pages show."""
     known = {run.id for run in runs}
     chosen = st.session_state.get("runs")
+    if chosen is None:
+        remember("linked_runs", st.query_params.get_all("runs"))
     if chosen is None and "runs" not in st.query_params:
         # A widget's own default is never written to the URL: a first visit sets both.
         st.session_state["runs"] = st.query_params["runs"] = _first_choice(runs)
@@ -115,8 +118,15 @@ def choose_runs(runs: list[Run]) -> None:
         max_selections=MAX_RUNS,
         placeholder="Choose one or more",
         help=f"Up to {MAX_RUNS} runs; the choice holds on every page.",
+        on_change=lambda: remember("linked_runs", []),
         **in_url("runs"),
     )
+
+
+def missing_runs() -> list[str]:
+    """Runs that the link to this page names, and that are not here."""
+    known = {run.id for run in scan().runs}
+    return [run_id for run_id in remembered("linked_runs") or [] if run_id not in known]
 
 
 def chosen_runs() -> list[Run]:

@@ -110,6 +110,16 @@ def test_a_link_with_nonsense_does_no_harm(three_runs, page):
     assert "Choose one or more runs" in app.info[0].value
 
 
+def test_runs_of_a_link_that_are_not_here_are_named_until_others_are_chosen(three_runs):
+    app = open_page(runs=["run-ce", "elsewhere"])
+    assert app.multiselect(key="runs").value == ["run-ce"]
+    assert "`elsewhere`" in app.warning[0].value
+    app.run()
+    assert "`elsewhere`" in app.warning[0].value
+    app.multiselect(key="runs").set_value(["run-ce", "run-ols"]).run()
+    assert not app.warning
+
+
 def test_the_table_shows_the_summaries(three_runs):
     table = open_page().dataframe[0].value
     for run in three_runs.values():
