@@ -17,11 +17,13 @@ from ols_core.analysis.calibration import top_label
 from ols_core.checks import invalid
 
 __all__ = [
+    "MIN_SAMPLES",
     "PROBABILITY_FLOOR",
     "as_array",
     "check_config",
     "check_features",
     "check_images",
+    "check_n_samples",
     "finite_number",
     "is_plain",
     "log_probabilities",
@@ -33,7 +35,11 @@ PROBABILITY_FLOOR = 2.0**-52
 """What a probability below it counts as, so that logarithms stay finite; scikit-learn's `log_loss`
 clips float64 at the same number."""
 
+MIN_SAMPLES = 2
+"""Fewer samples allow neither an interval nor a temperature that is fitted on others."""
+
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
+_USUAL = 0.05  # what guessing reaches as often as this is no proof of anything better
 
 
 def as_array(values: Any) -> npt.NDArray[Any]:
@@ -137,23 +143,58 @@ def check_images(images: npt.ArrayLike, n_samples: int) -> npt.NDArray[np.uint8]
     return array
 
 
+def check_n_samples(name: str, n_samples: int) -> None:
+    """Refuse fewer samples than anything can be computed from.
+
+    Raises
+    ------
+    ArgumentError
+        If there are fewer than `MIN_SAMPLES`.
+    """
+    if n_samples < MIN_SAMPLES:
+        raise invalid(
+            name,
+            f"of at least {MIN_SAMPLES} samples",
+            n_samples,
+            "Intervals and temperatures cannot be computed from fewer.",
+        )
+
+
 def oddities(labels: npt.NDArray[np.int64], accuracy: float, n_classes: int) -> list[str]:
     """Sentences about predictions that are possible, but seldom meant.
 
     Examples
     --------
     >>> oddities(np.repeat([0, 1], 50), 0.9, n_classes=3)
-    ['1 of 3 classes have no sample.']
+    ['1 of 3 classes has no sample.']
     """
     found = []
-    chance = 1 / n_classes
-    deviation = math.sqrt(chance * (1 - chance) / len(labels))
-    if accuracy <= chance + 2 * deviation:
+    if _is_guessed(accuracy, len(labels), n_classes):
         found.append(
             f"The accuracy, {accuracy:.2%}, is that of guessing: are the classes in the order of "
             "the columns, and the labels in that of the rows?"
         )
     absent = n_classes - len(np.unique(labels))
     if absent:
-        found.append(f"{absent} of {n_classes} classes have no sample.")
+        verb = "has" if absent == 1 else "have"
+        found.append(f"{absent} of {n_classes} classes {verb} no sample.")
     return found
+
+
+def _is_guessed(accuracy: float, n_samples: int, n_classes: int) -> bool:
+    """Whether guessing often does as well: an exact binomial tail, however few the samples are.
+
+    Of few samples guessing reaches even an accuracy that is nearer to 100 % than to chance; it is
+    not called guessing all the same.
+
+    Examples
+    --------
+    >>> _is_guessed(0.5, 10, 2), _is_guessed(0.6, 1000, 2), _is_guessed(1.0, 2, 2)
+    (True, False, False)
+    """
+    from scipy.special import bdtrc
+
+    chance = 1 / n_classes
+    n_correct = round(accuracy * n_samples)
+    usual = float(bdtrc(n_correct - 1, n_samples, chance)) > _USUAL
+    return usual and accuracy < (1 + chance) / 2

@@ -25,6 +25,7 @@ from ols_core._given import (
     check_config,
     check_features,
     check_images,
+    check_n_samples,
     finite_number,
     is_plain,
     stored_scores,
@@ -257,7 +258,7 @@ class RunRecorder:
         split : {"test", "train", "val"}
             The dashboard shows ``"test"`` and fits temperatures on ``"val"``.
         labels : array-like of shape (N,)
-            True class indices.
+            True class indices, N >= 2.
         logits : array-like of shape (N, K), optional
             Kept as float16 if they are, otherwise as float32.
         probabilities : array-like of shape (N, K), optional
@@ -284,6 +285,7 @@ class RunRecorder:
         scores, facts = stored_scores(logits, probabilities)
         if scores.ndim != 2 or scores.shape[1] != self.n_classes:
             raise invalid(facts["given"], f"of shape (N, {self.n_classes})", scores.shape)
+        check_n_samples(facts["given"], len(scores))
         classes = check_labels("labels", as_array(labels), len(scores), self.n_classes)
         summary = asdict(summarize_predictions(scores, classes))
         seen = None if features is None else check_features(features, len(scores))
@@ -313,7 +315,7 @@ class RunRecorder:
         ----------
         split : {"test", "train", "val"}
         labels, predicted : array-like of shape (N,)
-            True and most probable class, as indices.
+            True and most probable class, as indices, N >= 2.
         confidence : array-like of shape (N,)
             In [0, 1].
 
@@ -329,6 +331,7 @@ class RunRecorder:
         found = TopLabels.checked(
             as_array(labels), as_array(predicted), as_array(confidence), self.n_classes
         )
+        check_n_samples("labels", len(found.labels))
         save_top_labels(writer.path, split, found)
         _describe(writer, split, found.labels, found.summary(), {"given": "top labels"})
 
@@ -380,7 +383,7 @@ class RunRecorder:
             With `predict_proba` and `classes_`.
         X : array-like of shape (N, n_features)
         y : array-like of shape (N,)
-            True labels, as in `clf.classes_`.
+            True labels, as in `clf.classes_`, N >= 2.
         name : str
             Name of the run.
         class_names : sequence of str, optional
@@ -396,11 +399,13 @@ class RunRecorder:
         Raises
         ------
         ArgumentError
-            If the classifier gives no probabilities, or a label is none of its classes.
+            If the classifier gives no probabilities, a label is none of its classes, or there are
+            fewer than two samples.
         RunError
             If a run of that name exists.
         """
         classes, labels = _estimator_labels(clf, y)
+        check_n_samples("y", len(labels))
         parameters = clf.get_params(deep=False) if hasattr(clf, "get_params") else {}
         recorder = cls(
             name,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, log_loss
 
+from ols_core._given import oddities
 from ols_core.class_names import read_class_names
 from ols_core.errors import ArgumentError, DataError, RunError
 from ols_core.importing import read_predictions, write_import
@@ -155,10 +156,85 @@ def test_what_is_left_out_is_told(tmp_path):
         "Ignored columns: '', 'image', 'entropy', 'pred'."
     ]
     found = read_predictions(_csv(tmp_path / "u.csv", "label,a,b\n0,1,2\n0,2,1\n0,3,1\n"))
-    assert "1 of 2 classes have no sample." in found.warnings
+    assert "1 of 2 classes has no sample." in found.warnings
     shuffled = _wide(labels=(LABELS + 1) % 4)
     shuffled.to_csv(tmp_path / "v.csv", index=False)
     assert "is that of guessing" in read_predictions(tmp_path / "v.csv").warnings[-1]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "n_samples", "n_classes", "guessed"),
+    [
+        (1.0, 2, 2, False),
+        (1.0, 2, 5, False),
+        (1.0, 4, 2, False),
+        (5 / 6, 6, 2, False),
+        (0.5, 2, 2, True),
+        (0.0, 5, 2, True),
+        (0.1, 5000, 10, True),
+        (0.105, 5000, 10, True),
+        (0.11, 5000, 10, False),
+        (0.02, 1000, 100, False),
+        (0.012, 1000, 100, True),
+    ],
+)
+def test_guessing_is_told_by_what_guessing_reaches(accuracy, n_samples, n_classes, guessed):
+    labels = np.arange(n_samples) % n_classes
+    said = any("is that of guessing" in text for text in oddities(labels, accuracy, n_classes))
+    assert said == guessed
+
+
+@pytest.mark.parametrize(
+    ("row", "values"),
+    [("idx", range(80)), ("Unnamed: 0.1", range(80)), ("nr", range(1, 81)), ("case", range(80))],
+)
+def test_a_column_that_numbers_the_rows_is_no_class(tmp_path, row, values):
+    table = _wide(prefix="")
+    table.insert(0, row, values)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = read_predictions(tmp_path / "t.csv")
+    assert found.class_names == NAMES
+    assert f"Ignored columns: {row!r}." in found.warnings
+    kept = read_predictions(tmp_path / "t.csv", class_names=[row, *NAMES], kind="logits")
+    assert kept.n_classes == 5
+
+
+def test_columns_that_are_called_like_scores_never_number_rows(tmp_path):
+    table = _wide().assign(logit_elk=range(80))
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert read_predictions(tmp_path / "t.csv").class_names == [*NAMES, "elk"]
+    # scores of few rows count by chance, and two columns are the least that there can be
+    for text in (
+        "label,a,b,c\n0,1,5,0\n1,2,7,1\n2,3,0,3\n",
+        "label,idx,b\n" + "".join(f"0,{i},5\n" for i in range(9)),
+    ):
+        found = read_predictions(_csv(tmp_path / "u.csv", text))
+        assert found.class_names == text.partition("\n")[0].split(",")[1:]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("header", [True, False])
+def test_decimal_commas_are_read(tmp_path, separator, header):
+    table = _wide(PROBABILITIES, "prob_") if header else pd.DataFrame(PROBABILITIES)
+    table.to_csv(tmp_path / "t.csv", index=False, sep=separator, decimal=",", header=header)
+    np.savetxt(tmp_path / "y.txt", LABELS, fmt="%d")
+    labels = {} if header else {"labels": tmp_path / "y.txt"}
+    found = read_predictions(tmp_path / "t.csv", **labels)
+    assert found.kind == "probabilities"
+    np.testing.assert_allclose(found.scores, PROBABILITIES, rtol=1e-6)
+    np.testing.assert_array_equal(found.labels, LABELS)
+    assert "Decimal commas were read as points." in found.recognised
+
+
+def test_labels_that_are_texts_of_numbers_are_numbers(tmp_path):
+    np.savez(tmp_path / "p.npz", logits=LOGITS, labels=LABELS.astype(str), class_names=NAMES)
+    np.testing.assert_array_equal(read_predictions(tmp_path / "p.npz").labels, LABELS)
+
+
+def test_a_parquet_file_without_rows_is_refused(tmp_path):
+    _wide().iloc[:0].to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet: holds no rows"):
+        read_predictions(tmp_path / "t.parquet")
 
 
 def test_probabilities_may_be_called_logits_and_that_is_told(tmp_path):
@@ -198,7 +274,20 @@ REFUSED = {
     "t.csv, line 3: .*from 0 to 1 .* got 2. Do they begin at 1": WIDE.replace("\n1,", "\n2,"),
     "t.csv, line 3: the label must be a whole number .* got 0.5": WIDE.replace("\n1,", "\n0.5,"),
     "t.csv, line 2: the label 'A' is none of the 2 classes": WIDE.replace("\n0,", "\nA,"),
-    "t.csv, line 2: the label '' is none": WIDE.replace("\n0,", "\n,").replace("\n1,", "\na,"),
+    "t.csv, line 2: the label is an empty cell; expected a class. Fill it in": (
+        WIDE.replace("\n0,", "\n,").replace("\n1,", "\na,")
+    ),
+    "t.csv, line 3: the label is an empty cell or NaN": WIDE.replace("\n1,", "\n,"),
+    "t.csv, line 5: the label '10{30}' is none of the 2": WIDE + f"0,0.5,0.5\n{10**30},0.5,0.5\n",
+    "t.csv, line 4: the label '7' is none .*\\(a, b\\)": "label,a,b\na,1,2\nb,1,2\n7,3,1\na,1,1\n",
+    "t.csv: holds 1 sample; expected at least 2, since": WIDE.replace("1,0.25,0.75\n", ""),
+    "t.csv, line 4, column 'b': expected a number, got 'high'": (
+        "label;a;b\n0;0,5;0,5\n1;0,25;0,75\n1;0,25;high\n"
+    ),
+    "t.csv, line 3, column 'b': expected a number, got an empty cell\\.": (
+        "label;a;b\n0;0,5;0,5\n1;0,25;\n"
+    ),
+    "t.csv, line 1: expected names of columns, got '0,5'": "cat;0,5;0,5\ndog;0,25;0,75\n",
     "the column 'prob_a' occurs more than once \\(columns 2, 3\\)": WIDE.replace("b_b", "b_a"),
     "lines have more fields.*must have 3 fields": WIDE.replace("0.5\n", "0.5,0\n"),
     "in line 5, saw 4.*must have 3 fields": WIDE + "0,1\n0,1,2,3\n",
@@ -208,6 +297,9 @@ REFUSED = {
     "no predictions were found.*label \\(2,\\), x \\(2,\\)": "label,x\n0,1\n1,2\n",
     "t.csv, line 3: the confidence must be in \\[0, 1\\], got 80. Divide": TOP.replace("0.8", "80"),
     "t.csv, line 3, column 'confidence': expected a number, got 'x'": TOP.replace("0.8", "x"),
+    "t.csv, line 4: the predicted class must be a class index below 100000 .* got 10{12}": (
+        f"true,pred,confidence\n0,0,0.9\n1,1,0.8\n1,{10**12},0.8\n"
+    ),
     "no column of true labels was found. Name it with --labels": WIDE.replace("label", "prob_c"),
 }
 
@@ -233,6 +325,13 @@ ARRAYS = {
     },
     "logits holds <U": {"logits": LOGITS.astype(str), "labels": LABELS},
     "no column of true labels": {"logits": LOGITS},
+    "p.npz: holds no rows": {"logits": LOGITS[:0], "labels": LABELS[:0]},
+    r"p.npz: holds no rows\.": {"y_true": LABELS[:0], "y_pred": LABELS[:0], "conf": CONFIDENCE[:0]},
+    "p.npz: holds 1 sample; expected at least 2": {"logits": LOGITS[:1], "labels": LABELS[:1]},
+    r"p.npz: logits has the shape \(80, 1\); expected .* two at least. Of a binary classifier": {
+        "logits": LOGITS[:, :1],
+        "labels": LABELS,
+    },
 }
 
 
@@ -248,7 +347,15 @@ def test_files_of_another_kind_are_refused(tmp_path):
     zipped = (tmp_path / "real.npz").read_bytes()
     for name, content, message in (
         ("p.xlsx", b"x", r"expected a file named \.npz, .*got '\.xlsx'"),
-        ("p.csv", zipped, "not UTF-8 text; was it renamed"),
+        ("p.csv", zipped, "p.csv, line 1: is not UTF-8 text.*or was it renamed"),
+        ("l1.csv", "label,a,Bär\n0,1,2\n".encode("latin-1"), "line 1: .*Save it as UTF-8"),
+        (
+            "l2.csv",
+            "label,a,b\na,1,2\nBär,1,2\n".encode("latin-1"),
+            "line 3: is not UTF-8 text. Save it as UTF-8",
+        ),
+        ("u1.csv", WIDE.encode("utf-16"), "line 1: is not UTF-8 text. Save it as UTF-8"),
+        ("u2.csv", WIDE.encode("utf-16-le"), "line 1: is not UTF-8 text. Save it as UTF-8"),
         ("p.parquet", b"PAR1 no", "cannot be read as Parquet"),
         ("p.npy", b"hello", "cannot be read as NPY"),
         ("p.npz", zipped[:300], "cannot be read as NPZ"),

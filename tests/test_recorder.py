@@ -121,6 +121,7 @@ def test_a_later_call_for_a_split_replaces_it(recorder):
 
 BAD_PREDICTIONS = {
     "exactly one": {"labels": LABELS},
+    "logits must be of at least 2 samples, got 1. Interv": {"logits": LOGITS[:1], "labels": [0]},
     "got 'both'": {"logits": LOGITS, "probabilities": LOGITS, "labels": LABELS},
     r"logits must be of shape \(N, 3\)": {"logits": LOGITS[:, :2], "labels": LABELS},
     r"labels must be of shape \(60,\)": {"logits": LOGITS, "labels": LABELS[:5]},
@@ -278,6 +279,12 @@ def test_top_labels_give_what_they_can(recorder):
         load_top_labels(run)
 
 
+def test_one_top_label_is_refused_and_nothing_is_written(recorder):
+    with pytest.raises(ArgumentError, match="labels must be of at least 2 samples, got 1"):
+        recorder.log_top_labels("test", labels=[0], predicted=[0], confidence=[1])
+    assert not recorder.run.has("predictions")
+
+
 @pytest.mark.parametrize(
     ("error", "status", "cause"),
     [
@@ -345,7 +352,7 @@ def test_only_the_first_process_writes(tmp_path, monkeypatch, variable):
         recorder.log_epoch(train_loss=1.0)
         recorder.log_soft_labels(np.eye(3), [1, 1, 1])
         recorder.log_predictions("test", logits=LOGITS, labels=LABELS)
-        recorder.log_top_labels("test", labels=[0], predicted=[0], confidence=[1])
+        recorder.log_top_labels("test", labels=[0, 1], predicted=[0, 1], confidence=[1, 1])
         recorder.log_classifier(LOGITS[:3])
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setenv(variable, "0")
@@ -415,6 +422,8 @@ def test_estimators_without_probabilities_are_refused(tmp_path, estimator):
         RunRecorder.from_estimator(svc, LOGITS, LABELS, name="svc", root=tmp_path)
     with pytest.raises(ArgumentError, match=r"y\[0\] must be one of clf.classes_, got 'bear'"):
         RunRecorder.from_estimator(estimator[0], LOGITS[:1], ["bear"], name="lr", root=tmp_path)
+    with pytest.raises(ArgumentError, match="y must be of at least 2 samples, got 1"):
+        RunRecorder.from_estimator(estimator[0], LOGITS[:1], ["cat"], name="lr", root=tmp_path)
     assert list(tmp_path.iterdir()) == []
     calibrated = CalibratedClassifierCV(svc, cv=2).fit(LOGITS, LABELS)
     run = RunRecorder.from_estimator(calibrated, LOGITS, LABELS, name="svc", root=tmp_path)

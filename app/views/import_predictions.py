@@ -21,6 +21,15 @@ _TYPES = ["npz", "npy", "csv", "tsv", "parquet"]
 _KINDS = {"recognise": None, "logits": "logits", "probabilities": "probabilities"}
 _N_SHOWN = 5
 _OF_PREDICTED = {"logits": "Its logit", "probabilities": "Its probability"}
+# Options of the command line that messages name, and what does the same on this page.
+_ON_PAGE = {
+    "choose another --name": "choose another name",
+    "say --logits": "choose logits",
+    "Give names with --class-names.": "Give names on the left.",
+    "Name it with --labels COLUMN or give their file with --labels FILE": (
+        "Call it label, or give the file of the labels"
+    ),
+}
 _METRICS = {
     "accuracy": "Accuracy",
     "top5_accuracy": "Top-5",
@@ -61,7 +70,7 @@ def page() -> None:
             return
         found = _read(file, labels, _listed(names), _KINDS[kind], split)
         if isinstance(found, str):
-            st.error(escaped(found), icon=":material/error:")
+            st.error(escaped(_on_page(found)), icon=":material/error:")
             return
         _preview(found)
         _write(found, file.name)
@@ -105,7 +114,7 @@ def _preview(found: Predictions) -> None:
     for sentence in found.recognised:
         st.markdown(f"- {escaped(sentence)}")
     for sentence in found.warnings:
-        st.warning(escaped(sentence), icon=":material/warning:")
+        st.warning(escaped(_on_page(sentence)), icon=":material/warning:")
     st.dataframe(_first(found), hide_index=True, alt="The first samples")
     st.caption(f"The first {min(_N_SHOWN, found.n_samples)} samples.")
 
@@ -144,7 +153,14 @@ def _write(found: Predictions, file: str) -> None:
             st.success(f"Written: {escaped(run_id)}.", icon=":material/check:")
             st.button("Show this run on all pages", on_click=state.choose, args=("runs", [run_id]))
         case (Predictions() as last, _, str(problem)) if last is found:
-            st.error(escaped(problem), icon=":material/error:")
+            st.error(escaped(_on_page(problem)), icon=":material/error:")
+
+
+def _on_page(text: str) -> str:
+    """Name what is on this page in place of options of the command line."""
+    for option, control in _ON_PAGE.items():
+        text = text.replace(option, control)
+    return text
 
 
 def _import(found: Predictions, name: str, options: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ File = str | Path | BinaryIO
 """A path, or a binary stream with a `name`, such as an uploaded file."""
 
 Array = npt.NDArray[Any]
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+(?:[eE][+-]?\d+)?\s*")
 _SUFFIXES = (".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet")
 
 
@@ -43,6 +45,8 @@ class Content:
         Whether the names of columns are the file's own.
     first_line : int or None
         Line of row 0 in a text file.
+    notices : list of str
+        How it was read, as sentences, where that is not plain.
     """
 
     file: str
@@ -50,6 +54,7 @@ class Content:
     columns: dict[str, Array] = field(default_factory=dict)
     has_names: bool = True
     first_line: int | None = None
+    notices: list[str] = field(default_factory=list)
 
     def place(self, row: int) -> str:
         """Say where a row is, to begin a message with."""
@@ -135,6 +140,8 @@ def _read_parquet(stream: BinaryIO, name: str) -> Content:
         table = pandas.read_parquet(stream, engine="pyarrow")
     except (ValueError, OSError) as error:  # pyarrow's own errors are both
         raise DataError(f"{name}: cannot be read as Parquet: {_one_line(error)}.") from None
+    if not len(table):
+        raise DataError(f"{name}: holds no rows.")
     table = table.reset_index() if table.index.names != [None] else table
     _check_header(name, [str(column) for column in table.columns])
     return Content(name, columns=_columns(table, [str(column) for column in table.columns]))
@@ -144,10 +151,12 @@ def _read_text(stream: BinaryIO, name: str) -> Content:
     try:
         first = stream.readline().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{name}: is not UTF-8 text; was it renamed from another kind?") from None
-    separator = max(",;\t", key=first.count)
+        raise _not_utf8(stream, name) from None
+    if "\0" in first:  # UTF-16 without a mark
+        raise _not_utf8(stream, name)
+    separator = _separator(first)
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
-    named = _is_header(cells)
+    named = _is_header([_with_point(cell) for cell in cells])
     if named:
         _check_header(name, cells)
     stream.seek(0)
@@ -155,9 +164,72 @@ def _read_text(stream: BinaryIO, name: str) -> Content:
     if not len(table):
         raise DataError(f"{name}: has a header but no rows.")
     names = cells if named else [f"column {i + 1}" for i in range(len(cells))]
+    columns = _columns(table, names)
+    with_commas = {} if separator == "," else _decimal_commas(columns)
     return Content(
-        name, columns=_columns(table, names), has_names=named, first_line=2 if named else 1
+        name,
+        columns=columns | with_commas,
+        has_names=named,
+        first_line=2 if named else 1,
+        notices=["Decimal commas were read as points."] if with_commas else [],
     )
+
+
+def _not_utf8(stream: BinaryIO, name: str) -> DataError:
+    """Build the error for a text of another encoding; it names the first line that shows it."""
+    stream.seek(0)
+    line = next((i for i, text in enumerate(stream, 1) if not _is_utf8(text)), 1)
+    return DataError(
+        f"{name}, line {line}: is not UTF-8 text. Save it as UTF-8 (spreadsheets call it CSV "
+        "UTF-8); or was it renamed from another kind?"
+    )
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        return "\0" not in text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+
+
+def _separator(first: str) -> str:
+    """Return what stands between the cells of a first line.
+
+    Examples
+    --------
+    >>> _separator("label,a"), _separator("label;a"), _separator("0,5;1;0,25")
+    (',', ';', ';')
+    """
+    for mark in ";\t":
+        cells = first.split(mark)
+        if len(cells) > 1 and any(map(_DECIMAL_COMMA.fullmatch, cells)):
+            return mark
+    return max(",;\t", key=first.count)
+
+
+def _with_point(text: str) -> str:
+    """Write a number with a decimal comma with a point; other texts stay as they are.
+
+    Examples
+    --------
+    >>> _with_point("-0,5"), _with_point("1.000,5"), _with_point("cat, dog")
+    ('-0.5', '1.000,5', 'cat, dog')
+    """
+    return text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
+
+
+def _decimal_commas(columns: dict[str, Array]) -> dict[str, Array]:
+    """Columns of texts that hold decimal commas, with points: as numbers, if all cells are some."""
+    changed: dict[str, Array] = {}
+    for name, values in columns.items():
+        if values.dtype.kind != "U":
+            continue
+        texts = [_with_point(text) for text in values.tolist()]
+        if texts != values.tolist():
+            array = np.array(texts)
+            all_numbers = all(map(_is_number, texts))
+            changed[name] = array.astype(np.float64) if all_numbers else array
+    return changed
 
 
 def _parsed(stream: BinaryIO, name: str, separator: str, n_fields: int, named: bool) -> Any:
@@ -180,7 +252,9 @@ def _parsed(stream: BinaryIO, name: str, separator: str, n_fields: int, named: b
             )
     except pandas.errors.ParserWarning:
         cause = "lines have more fields than the first one"
-    except (pandas.errors.ParserError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise _not_utf8(stream, name) from None
+    except pandas.errors.ParserError as error:
         cause = _one_line(error).removeprefix("Error tokenizing data. C error: ")
     raise DataError(
         f"{name}: cannot be read as a table: {cause}. Every line must have {n_fields} fields, as "
@@ -212,7 +286,7 @@ def _is_number(text: str) -> bool:
 
 
 def _check_header(name: str, cells: Sequence[str]) -> None:
-    numbers = [cell for cell in cells if _is_number(cell) and not cell.isdecimal()]
+    numbers = [cell for cell in cells if _is_number(_with_point(cell)) and not cell.isdecimal()]
     if numbers:
         raise DataError(
             f"{name}, line 1: expected names of columns, got {numbers[0]!r}. Put a line with a "

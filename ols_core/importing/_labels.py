@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,9 +13,10 @@ from ols_core.errors import ArgumentError, DataError
 from ols_core.importing._content import Content, File, read_content
 from ols_core.importing._scores import find_label_column
 
-__all__ = ["class_indices", "find_labels", "names_of"]
+__all__ = ["check_largest", "class_indices", "find_labels", "names_of"]
 
 Array = npt.NDArray[Any]
+_MOST_CLASSES = 100_000  # that a file may imply by its largest index
 
 
 def find_labels(content: Content, labels: File | None) -> tuple[Content, str]:
@@ -71,6 +72,23 @@ def find_labels(content: Content, labels: File | None) -> tuple[Content, str]:
     return other, column
 
 
+def check_largest(values: Array, what: str, place: Callable[[int], str]) -> None:
+    """Refuse an index so large that it can only be a mistake, before as many classes are made up.
+
+    Raises
+    ------
+    DataError
+        The message says where.
+    """
+    if values.dtype.kind not in "iu" or not values.size or int(values.max()) < _MOST_CLASSES:
+        return
+    row = int(values.argmax())
+    raise DataError(
+        f"{place(row)}: the {what} must be a class index below {_MOST_CLASSES} or a name, got "
+        f"{int(values[row])}. Correct it, or give the class names with --class-names."
+    )
+
+
 def names_of(*columns: Array) -> list[str]:
     """Class names that top labels imply: the names in them, or 0 to the largest index.
 
@@ -88,6 +106,8 @@ def class_indices(
     values: Array, class_names: Sequence[str], what: str, place: Callable[[int], str]
 ) -> npt.NDArray[np.int64]:
     """Turn labels into class indices: by name where all of them are names, else as numbers.
+
+    Texts that are neither are taken for what most of them are, so that a message names the odd one.
 
     Parameters
     ----------
@@ -113,25 +133,78 @@ def class_indices(
     if set(names) <= known.keys():
         return np.array([known[name] for name in names], dtype=np.int64)[inverse]
     if values.dtype.kind in "US":
-        wrong = np.flatnonzero(np.array([name not in known for name in names])[inverse])
-        name = _as_name(values[wrong[0]].item())
-        near = get_close_matches(name, known, n=1)
-        hint = f" Is it {near[0]!r}?" if near else ""
-        some = ", ".join(list(known)[:5]) + (" …" if len(known) > 5 else "")
-        raise DataError(
-            f"{place(int(wrong[0]))}: the {what} {name!r} is none of the {len(known)} classes "
-            f"({some}).{hint}"
-        )
+        return _indices_of_texts(names, inverse, known, what, place)
     # written as "not inside", so that a NaN counts as bad
     wrong = np.flatnonzero(~((values >= 0) & (values < len(known)) & (values == np.floor(values))))
     if wrong.size:
         got = values[wrong[0]].item()
+        if np.isnan(got):
+            raise _is_empty(place(int(wrong[0])), what, "an empty cell or NaN")
         begins = " Do they begin at 1? Subtract 1." if got == len(known) else ""
         raise DataError(
             f"{place(int(wrong[0]))}: the {what} must be a whole number from 0 to "
             f"{len(known) - 1} or the name of a class, got {got:g}.{begins}"
         )
     return values.astype(np.int64)
+
+
+def _indices_of_texts(
+    names: Sequence[str],
+    inverse: npt.NDArray[np.intp],
+    known: Mapping[str, int],
+    what: str,
+    place: Callable[[int], str],
+) -> npt.NDArray[np.int64]:
+    """Class indices of texts, which are names or, if most of them are, numbers.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Different texts.
+    inverse : ndarray of shape (N,)
+        Position of each row's text among them.
+    known : mapping
+        Name → index of the classes.
+    what, place
+        As for `class_indices`.
+    """
+    by_name = np.array([known.get(name, -1) for name in names], dtype=np.int64)[inverse]
+    by_number = np.array([_index(name, len(known)) for name in names], dtype=np.int64)[inverse]
+    are_numbers = np.count_nonzero(by_number >= 0) > np.count_nonzero(by_name >= 0)
+    indices = by_number if are_numbers else by_name
+    wrong = np.flatnonzero(indices < 0)
+    if not wrong.size:
+        return indices
+    where, name = place(int(wrong[0])), names[int(inverse[wrong[0]])]
+    if not name.strip():
+        raise _is_empty(where, what, "an empty cell")
+    near = get_close_matches(name, known, n=1)
+    hint = f" Is it {near[0]!r}?" if near else ""
+    some = ", ".join(list(known)[:5]) + (" …" if len(known) > 5 else "")
+    raise DataError(
+        f"{where}: the {what} {name!r} is none of the {len(known)} classes ({some}).{hint}"
+    )
+
+
+def _is_empty(where: str, what: str, cell: str) -> DataError:
+    return DataError(
+        f"{where}: the {what} is {cell}; expected a class. Fill it in, or leave the row out."
+    )
+
+
+def _index(text: str, n_classes: int) -> int:
+    """Class index that a text writes as a number, -1 if it writes none.
+
+    Examples
+    --------
+    >>> _index("3", 4), _index("3.0", 4), _index("4", 4), _index("cat", 4)
+    (3, 3, -1, -1)
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return -1
+    return int(number) if 0 <= number < n_classes and number.is_integer() else -1
 
 
 def _are_indices(values: Array) -> bool:

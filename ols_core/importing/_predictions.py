@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ols_core._given import oddities, stored_scores
+from ols_core._given import MIN_SAMPLES, oddities, stored_scores
 from ols_core.analysis.calibration import summarize_predictions
 from ols_core.checks import check_choice
 from ols_core.class_names import distinct_names, read_class_names
 from ols_core.errors import DataError
 from ols_core.importing._content import Content, File, read_content
-from ols_core.importing._labels import class_indices, find_labels, names_of
+from ols_core.importing._labels import check_largest, class_indices, find_labels, names_of
 from ols_core.importing._scores import Found, Kind, find_scores
 from ols_core.importing._values import Declared, check_confidence, check_scores
 from ols_core.runs import SPLITS
@@ -132,12 +132,16 @@ def read_predictions(
     source, column = find_labels(content, labels)
     given = read_class_names(class_names) if isinstance(class_names, Path) else class_names
     found = find_scores(content, column if source is content else None, given or ())
+    _check_n_samples(content.file, found.n_samples)
     truth = source.columns[column]
     if len(truth) != found.n_samples:
         raise DataError(
             f"{source.file}: {len(truth)} labels for the {found.n_samples} predictions in "
             f"{content.file}; there must be one for each, in the same order."
         )
+    if found.predicted is not None and found.names is None and not given:
+        check_largest(truth, "label", source.place)
+        check_largest(found.predicted, "predicted class", content.place)
     names, notices = _names(found, list(given) if given is not None else None, truth, content)
     classes = class_indices(truth, names, "label", source.place)
     if found.scores is None:
@@ -157,11 +161,22 @@ def read_predictions(
         values.summary,
         [
             *found.recognised,
+            *content.notices,
             f"True labels: {column!r} of {Path(source.file).name}.",
             *values.recognised,
         ],
         [*found.warnings, *notices, *odd, *values.warnings],
     )
+
+
+def _check_n_samples(file: str, n_samples: int) -> None:
+    if n_samples == 0:
+        raise DataError(f"{file}: holds no rows. Save at least {MIN_SAMPLES} samples.")
+    if n_samples < MIN_SAMPLES:
+        raise DataError(
+            f"{file}: holds {n_samples} sample; expected at least {MIN_SAMPLES}, since intervals "
+            "and temperatures cannot be computed from fewer. Save more samples."
+        )
 
 
 def _names(

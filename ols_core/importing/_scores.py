@@ -33,6 +33,12 @@ _CONFIDENCE = (
 _LOGITS = ("logits", "logit")
 _PROBABILITIES = ("probabilities", "probability", "probs", "prob", "proba", "p", "softmax")
 _ROWS = ("", "id", "index", "image_id", "sample", "sample_id", "row", "unnamed:_0")
+# Names that say it only together with values that count: "idx", "image_nr", "Unnamed: 0.1".
+_ROW_NUMBER = re.compile(
+    r"(?:(?:row|sample|image|line|case|item)_?)?(?:idx|index|id|nr|num|number)|#|row|rows|line"
+    r"|unnamed:?_[\d.]+|level_0"
+)
+_MIN_COUNTED = 5
 _NAMES = ("class_names", "classes", "names")
 _FEATURES = ("features", "embeddings")
 
@@ -147,6 +153,12 @@ def _from_matrices(content: Content) -> Found:
     scores = others[chosen]
     if scores.dtype.kind not in "fiu":
         raise DataError(f"{content.file}: {chosen} holds {scores.dtype}; expected numbers.")
+    if scores.shape[1] < 2:
+        raise DataError(
+            f"{content.file}: {chosen} has the shape {scores.shape}; expected (N, K), one column a "
+            "class and two at least. Of a binary classifier give the probabilities of both "
+            "classes: numpy.column_stack([1 - p, p])."
+        )
     names = _named(content.columns, _NAMES)
     ignored = [name for name in others if name != chosen]
     return Found(
@@ -169,6 +181,8 @@ def _score_columns(
     if len(chosen) < 2:
         named = set(expected) if set(expected) <= set(rest) else set()
         numbers = [name for name in rest if name in named or not (named or _is_text(columns[name]))]
+        if not named and len(numbers) != len(expected):
+            numbers = _without_row_numbers({name: columns[name] for name in numbers})
         kind, chosen = None, {name: name for name in numbers}
     if set(expected) == set(chosen):
         chosen = {name: chosen[name] for name in expected}
@@ -187,6 +201,32 @@ def _score_columns(
         recognised=[f"Predictions: {len(used)} columns, {used[0]!r} to {used[-1]!r}."],
         warnings=warnings,
     )
+
+
+def _without_row_numbers(columns: dict[str, Array]) -> list[str]:
+    """Names of columns but those that number the rows, if two or more are left."""
+    left = [name for name, array in columns.items() if not _numbers_rows(name, array)]
+    return left if len(left) >= 2 else list(columns)
+
+
+def _numbers_rows(name: str, values: Array) -> bool:
+    """Whether integers count the rows in order, from 0 or 1.
+
+    Of few rows scores may do so by chance; then the name must say it, too.
+
+    Examples
+    --------
+    >>> _numbers_rows("idx", np.arange(2)), _numbers_rows("cat", np.arange(2))
+    (True, False)
+    >>> _numbers_rows("cat", np.arange(9)), _numbers_rows("logit_cat", np.arange(9))
+    (True, False)
+    """
+    if values.dtype.kind not in "iu" or _PREFIXED.fullmatch(name):
+        return False
+    first = int(values[0]) if values.size else -1
+    if first not in (0, 1) or (values != np.arange(first, first + len(values))).any():
+        return False
+    return len(values) >= _MIN_COUNTED or _ROW_NUMBER.fullmatch(_plain(name)) is not None
 
 
 def _prefixed(columns: Sequence[str]) -> tuple[Kind | None, dict[str, str]]:
@@ -214,6 +254,7 @@ def _numbers(content: Content, name: str, values: Array) -> npt.NDArray[np.float
         numbers, good = _parsed(values)
         wrong = np.flatnonzero(~good)
         shown = repr(str(values[wrong[0]])) if wrong.size else ""
+        shown = "an empty cell" if shown == "''" else shown
     if wrong.size:
         raise DataError(
             f"{content.place(int(wrong[0]))}, column {name!r}: expected a number, got {shown}. "

@@ -63,7 +63,8 @@ def test_a_file_is_shown_first_and_then_becomes_a_run(page, address, root, fores
     assert run.info.summary["test"]["nll"] == pytest.approx(expected, rel=1e-3)
     # A second time the name is taken: nothing is overwritten.
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_test_id("stAlert").filter(has_text="exists already")).to_be_visible()
+    taken = page.get_by_test_id("stAlert").filter(has_text="exists already")
+    expect(taken).to_contain_text("choose another name.")
 
 
 def test_what_cannot_be_read_is_a_sentence_with_its_place(page, address, forest, tmp_path):
