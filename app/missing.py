@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
+from ols_core.remedies import features_remedy
 from ols_core.runs import SPLITS, Run
 
 __all__ = ["absences"]
@@ -40,13 +42,14 @@ def _reason(run: Run, remedy: str, part: str) -> str:
         others = [split for split in SPLITS if run.has(f"predictions/{split}_labels.npy")]
         if others:
             return f"Those of its {others[0]} split are not shown: this is about the test split."
-    source = run.info.source
-    if source == "trained" or (source == "evaluated" and part.startswith("features/")):
+    if run.info.source == "trained":
         return remedy
     if run.status != "finished":
         return ""
+    if part.startswith("features/"):
+        return features_remedy(run, PurePath(part).stem)
     return {
         "imported": "An imported file of predictions has nothing of the kind.",
         "recorded": "Nothing of the kind was recorded; RunRecorder takes it.",
         "evaluated": "That comes of a training, not of evaluating weights.",
-    }[source]
+    }[run.info.source]

@@ -8,13 +8,12 @@ choice of runs, needs nothing else.
 from __future__ import annotations
 
 import os
-import shlex
 from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
-from ols_core.runs import DEFAULT_ROOT, Run, RunScan, scan_runs
+from ols_core.runs import DEFAULT_ROOT, ROOT_VARIABLE, Run, RunScan, scan_runs
 
 __all__ = ["cached", "root", "run_key", "scan", "signature"]
 
@@ -29,12 +28,7 @@ cached = st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={Run:
 
 def root() -> Path:
     """Folder of the runs: `OLS_ROOT`, else `checkpoints`."""
-    return Path(os.environ.get("OLS_ROOT", DEFAULT_ROOT))
-
-
-def root_option() -> str:
-    """What a command needs to find the runs of this dashboard; empty if they are where it looks."""
-    return "" if root() == DEFAULT_ROOT else f" --root {shlex.quote(str(root()))}"
+    return Path(os.environ.get(ROOT_VARIABLE, DEFAULT_ROOT))
 
 
 def signature() -> tuple[tuple[str, int], ...]:

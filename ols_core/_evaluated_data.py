@@ -17,8 +17,12 @@ from ols_core.data.folders import SMALL_SIDE, decode, list_class_folders, native
 from ols_core.data.superclasses import cifar100_superclasses, read_superclasses
 from ols_core.data.types import ImageSet
 from ols_core.errors import DataError
+from ols_core.runs import SPLITS
 
-__all__ = ["EvaluatedSplit", "in_order_of", "read_split"]
+__all__ = ["OWN_STATISTICS", "EvaluatedSplit", "in_order_of", "read_split"]
+
+OWN_STATISTICS = "the evaluated images"
+"""Where statistics come from if there are no training images that could give them."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,12 @@ class EvaluatedSplit:
     image_shape : tuple of int
         (height, width, channels).
     statistics : tuple
-        Mean and standard deviation of each channel of the training images.
+        Mean and standard deviation of each channel to normalise with, where a network brings none.
     superclasses : tuple of str or None
     notices : tuple of str
         Sentences for the user.
+    statistics_source : str
+        What the statistics were taken from, for the user.
     """
 
     name: str
@@ -49,6 +55,7 @@ class EvaluatedSplit:
     statistics: Statistics
     superclasses: tuple[str, ...] | None = None
     notices: tuple[str, ...] = ()
+    statistics_source: str = "the training images"
 
 
 def read_split(data: str, split: str, data_dir: str, download: bool = False) -> EvaluatedSplit:
@@ -97,8 +104,10 @@ def _read_folder(folder: Path, split: str) -> EvaluatedSplit:
     trained_on = folder / "train" if (folder / "train").is_dir() else None
     usual = [folder / split, *([folder / "val"] if split == "test" else [])]
     place = next((path for path in usual if path.is_dir()), folder)
-    if place == folder and trained_on is not None:
-        raise DataError(f"{folder}: has train/ but no {split}/; choose another --split.")
+    others = [f"{name}/" for name in SPLITS if (folder / name).is_dir()]
+    if place == folder and others:
+        present = " and ".join(others)
+        raise DataError(f"{folder}: has {present} but no {split}/; choose another --split.")
     class_names, images = list_class_folders(place, trained_on)
     superclasses = read_superclasses(folder / "superclasses.csv", class_names)
     side = native_size(images)
@@ -109,6 +118,7 @@ def _read_folder(folder: Path, split: str) -> EvaluatedSplit:
         (side, side, 3),
         pixel_statistics(images),
         superclasses or cifar100_superclasses(class_names),
+        statistics_source="ImageNet",
     )
     return found if side > SMALL_SIDE else _decoded(found, folder, trained_on is not None)
 
@@ -118,13 +128,10 @@ def _decoded(found: EvaluatedSplit, folder: Path, has_training: bool) -> Evaluat
     pixels = decode(found.images, found.image_shape)
     if has_training:
         trained = load_dataset(TrainConfig(dataset=f"folder:{folder}")).splits["train"]
-        return replace(found, images=pixels, statistics=pixel_statistics(trained))
-    return replace(
-        found,
-        images=pixels,
-        statistics=pixel_statistics(pixels),
-        notices=("There is no train/: images are normalised with their own statistics.",),
-    )
+        statistics, source = pixel_statistics(trained), "the training images"
+    else:
+        statistics, source = pixel_statistics(pixels), OWN_STATISTICS
+    return replace(found, images=pixels, statistics=statistics, statistics_source=source)
 
 
 def in_order_of(found: EvaluatedSplit, lines: Sequence[str], file: str) -> EvaluatedSplit:

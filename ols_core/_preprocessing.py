@@ -28,14 +28,15 @@ class Preprocessing:
         Mean and standard deviation of each channel, in [0, 1], to normalise with.
     steps : tuple of callable
         Resizing and cropping of a PIL image to `size`, for images in files.
-    source : str
-        Where this comes from, for the user.
+    size_source, statistics_source : str
+        Where size and statistics come from, for the user.
     """
 
     size: tuple[int, int]
     statistics: Statistics
     steps: tuple[Step, ...]
-    source: str
+    size_source: str
+    statistics_source: str
 
 
 def preprocessing_of(
@@ -44,6 +45,7 @@ def preprocessing_of(
     own_size: tuple[int, int],
     own_statistics: Statistics,
     in_files: bool,
+    own_source: str = "the data set",
     image_size: int | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -62,9 +64,11 @@ def preprocessing_of(
     own_size : tuple of int
         (height, width) of the data set.
     own_statistics : tuple
-        Mean and standard deviation of each channel of its training images.
+        Mean and standard deviation of each channel of its images.
     in_files : bool
         Whether the images are too large to have been decoded.
+    own_source : str
+        What `own_statistics` were taken from, for the user.
     image_size : int, optional
         Side in pixels that the user asks for.
     mean, std : sequence of float, optional
@@ -81,18 +85,19 @@ def preprocessing_of(
         own_size,
         published or own_statistics,
         image_steps(own_size, "none", "none", True),
-        "data set",
+        "the data set",
+        f"what is published for {name}" if published else own_source,
     )
     if in_files and published is not None:
         chosen = _published(network, name, published)
     if image_size is not None:
         size = (image_size, image_size)
         steps = image_steps(size, "none", "none", in_files=True)
-        chosen = replace(chosen, size=size, steps=steps, source=f"{chosen.source}, --image-size")
+        chosen = replace(chosen, size=size, steps=steps, size_source="--image-size")
     given = _given_statistics(mean, std, channels)
     if given is None:
         return chosen
-    return replace(chosen, statistics=given, source=f"{chosen.source}, --mean and --std")
+    return replace(chosen, statistics=given, statistics_source="--mean and --std")
 
 
 def _published(network: nn.Module, name: str, statistics: Statistics) -> Preprocessing:
@@ -105,9 +110,8 @@ def _published(network: nn.Module, name: str, statistics: Statistics) -> Preproc
         config = resolve_data_config(pretrained_cfg=published.pretrained_cfg)  # type: ignore[no-untyped-call]
         # Its last step would make a tensor, which is done for whole batches here.
         steps = create_transform(**config, use_prefetcher=True).transforms[:-1]
-        return Preprocessing(
-            config["input_size"][1:], statistics, tuple(steps), "timm's data config"
-        )
+        size, source = config["input_size"][1:], "timm's data config"
+        return Preprocessing(size, statistics, tuple(steps), source, source)
     from torchvision.models import get_model_weights
     from torchvision.transforms import v2
 
@@ -115,7 +119,8 @@ def _published(network: nn.Module, name: str, statistics: Statistics) -> Preproc
     known = first.transforms()
     crop = known.crop_size[0]
     steps = (v2.Resize(known.resize_size, known.interpolation), v2.CenterCrop(crop))
-    return Preprocessing((crop, crop), statistics, steps, f"torchvision's {first.name}")
+    source = f"torchvision's {first.name}"
+    return Preprocessing((crop, crop), statistics, steps, source, source)
 
 
 def _given_statistics(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from ols_core._evaluated_data import EvaluatedSplit, in_order_of, read_split
+from ols_core._evaluated_data import OWN_STATISTICS, EvaluatedSplit, in_order_of, read_split
 from ols_core._given import oddities
 from ols_core._preprocessing import Preprocessing, preprocessing_of
 from ols_core.checks import check_choice
@@ -127,12 +127,15 @@ def evaluate(
     in_files = found.images.pixels is None
     seen = preprocessing_of(
         *(network, model, found.image_shape[:2], found.statistics, in_files),
+        own_source=found.statistics_source,
         image_size=image_size,
         mean=mean,
         std=std,
     )
     check_image_size(network, model, (channels, *seen.size))
     hardware = choose_hardware(device, precision)
+    if seen.statistics_source == OWN_STATISTICS:
+        tell("There is no train/: images are normalised with their own statistics.")
     tell(_described(seen, hardware))
     recorder = _Evaluator(
         run_id,
@@ -211,7 +214,8 @@ def _config(
         "image_size": list(seen.size),
         "mean": [round(float(value), 6) for value in seen.statistics[0]],
         "std": [round(float(value), 6) for value in seen.statistics[1]],
-        "preprocessing": seen.source,
+        "image_size_from": seen.size_source,
+        "mean_and_std_from": seen.statistics_source,
         "device": hardware.device,
         "precision": hardware.precision,
     }
@@ -220,8 +224,9 @@ def _config(
 def _described(seen: Preprocessing, hardware: Hardware) -> str:
     mean, std = (", ".join(f"{value:.3f}" for value in part) for part in seen.statistics)
     return (
-        f"Images: {seen.size[0]}×{seen.size[1]} pixels, mean {mean}, deviation {std} "
-        f"({seen.source}); {hardware.device}, {hardware.precision}."
+        f"Images: {seen.size[0]}×{seen.size[1]} pixels (from {seen.size_source}), mean {mean}, "
+        f"deviation {std} (from {seen.statistics_source}); {hardware.device}, "
+        f"{hardware.precision}."
     )
 
 

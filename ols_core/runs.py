@@ -25,6 +25,7 @@ from ols_core.errors import ArgumentError, RunError, RunNotFoundError
 
 __all__ = [
     "DEFAULT_ROOT",
+    "ROOT_VARIABLE",
     "SCHEMA_VERSION",
     "SPLITS",
     "UNKNOWN_COUNT",
@@ -43,6 +44,8 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 DEFAULT_ROOT = Path("checkpoints")
+ROOT_VARIABLE = "OLS_ROOT"
+"""Environment variable of another default, for the command line and the dashboard."""
 SPLITS = ("test", "train", "val")
 UNKNOWN_COUNT = -1
 """Stands for the samples behind a soft label where nobody has counted them."""

@@ -48,7 +48,8 @@ def load_weights(model: nn.Module, file: str | Path) -> list[str]:
     Raises
     ------
     DataError
-        If the file is absent, not readable without executing code from it, or not of this network.
+        If the file is absent, not readable without executing code from it, not of this network, or
+        holds NaN or infinity.
     """
     found = _match(model, file)
     fitting = {key: found.state[key] for key in found.state if key not in found.other_size}
@@ -82,8 +83,8 @@ def load_all_weights(model: nn.Module, file: str | Path) -> list[str]:
     Raises
     ------
     DataError
-        If the file cannot be read, or is not exactly of this network; the message names what
-        differs, and the likely cause.
+        If the file cannot be read, is not exactly of this network, or holds NaN or infinity; the
+        message names what differs, and the likely cause.
     """
     found = _match(model, file)
     own = model.state_dict()
@@ -138,6 +139,8 @@ def _match(model: nn.Module, file: str | Path) -> _Match:
         )
     if len(shared) == len(other_size):
         raise _foreign(model, file, "no parameter has the same name and shape")
+    fitting = {key: own[key] for key in own if key in shared and key not in other_size}
+    _check_finite(state, fitting, file)
     unneeded = [key for key in state if key not in own and TRAINING_ONLY.match(key)]
     return _Match(
         {key: value for key, value in state.items() if key not in unneeded},
@@ -147,6 +150,18 @@ def _match(model: nn.Module, file: str | Path) -> _Match:
         sorted(state.keys() - own.keys() - set(unneeded)),
         [*outside, *unneeded],
     )
+
+
+def _check_finite(state: dict[str, Tensor], own: dict[str, Tensor], file: str | Path) -> None:
+    """Refuse numbers that are none, in the network's order, but where a fresh one has them too."""
+    for key, fresh in own.items():
+        n_bad = int((~torch.isfinite(state[key])).sum())
+        if n_bad and bool(torch.isfinite(fresh).all()):
+            raise DataError(
+                f"--weights {file}: {key} must be free of NaN and infinity, got {n_bad} such of "
+                f"its {state[key].numel()} numbers. Choose a checkpoint from before the training "
+                "diverged."
+            )
 
 
 def _same_size(stored: Tensor, own: Tensor) -> bool:
@@ -170,12 +185,19 @@ def _translated(state: dict[str, Tensor], model: nn.Module, file: str | Path) ->
 
 def _incomplete(model: nn.Module, file: str | Path, found: _Match) -> DataError:
     """Say what is missing and what is too much, and why that may be."""
-    parts = {"are missing": found.missing, "are not of this network": found.unexpected}
+    parts = {"missing": found.missing, "not of this network": found.unexpected}
     what = "; ".join(
-        f"{len(keys)} {text} ({_listed(keys, 3)})" for text, keys in parts.items() if keys
+        f"{len(keys)} {'is' if len(keys) == 1 else 'are'} {text} ({_listed(keys, 3)})"
+        for text, keys in parts.items()
+        if keys
     )
-    head = f"{classifier_name(model)}."
-    if found.missing and all(key.startswith(head) for key in found.missing):
+    head = classifier_name(model)
+    if found.missing == [f"{head}.bias"]:
+        cause = (
+            f"If the network was trained without this bias, save zeros as {head}.bias with the "
+            "others; else the file is incomplete."
+        )
+    elif found.missing and all(key.startswith(f"{head}.") for key in found.missing):
         cause = "They are of a network without this classifier: evaluate it where it was trained."
     else:
         cause = "They are of another variant, deeper, shallower or changed: choose its --model."

@@ -12,8 +12,9 @@ from scipy import stats
 
 from ols_core.cli import main
 from ols_core.config import TrainConfig
+from ols_core.remedies import dashboard_command, typed_command
 from ols_core.run_writer import RunWriter
-from ols_core.runs import load_run
+from ols_core.runs import ROOT_VARIABLE, load_run
 from tests.synthetic import synthetic_run
 
 SMALL = ("--dataset", "digits", "--train-per-class", 10)
@@ -47,6 +48,7 @@ def test_train_writes_a_run_and_shows_it(ols, tmp_path):
     assert (code, err) == (0, "")
     assert "epoch 1/1" in out
     assert "img/s" in out
+    assert f"dashboard: OLS_ROOT={tmp_path} make dashboard" in out
     run = load_run("mine", tmp_path)
     assert run.status == "finished"
     # The flag wins over the file, the file over the default.
@@ -113,6 +115,111 @@ def test_runs_of_an_empty_folder_say_how_to_make_one(ols, tmp_path):
     code, out, _ = ols("runs", "--root", tmp_path)
     assert code == 0
     assert "ols train --dataset digits --method ols" in out
+
+
+def test_the_folder_of_the_runs_comes_from_the_environment_as_for_the_dashboard(
+    ols, tmp_path, monkeypatch
+):
+    synthetic_run(tmp_path / "there", "mine")
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "there"))
+    code, out, _ = ols("runs")
+    assert (code, "mine" in out) == (0, True)
+    (tmp_path / "flag").mkdir()
+    code, out, _ = ols("runs", "--root", tmp_path / "flag")
+    assert (code, "mine" in out) == (0, False)
+
+
+# Not even the superuser can make a file in /proc.
+_ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+_SWEEP = ("sweep", "--recipe", "cifar100-resnet34", "--scale", "small")
+_WRITING = [
+    ("train", *SMALL),
+    ("evaluate", "--model", "resnet20", "--weights", "w.pth", "--data", "digits"),
+    ("import", "predictions.csv", "--yes"),
+    _SWEEP,
+]
+_READING = [
+    ("runs",),
+    ("table",),
+    *((verb, "one") for verb in ("resume", "project", "features", "report")),
+    ("export", "one", "--tables", "tables"),
+]
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [arguments[0] for arguments in (*_WRITING, *_READING)],
+)
+def test_every_verb_with_runs_names_the_variable(ols, verb):
+    assert "OLS_ROOT" in ols(verb, "--help")[1]
+
+
+@_ON_LINUX
+@pytest.mark.parametrize("arguments", _WRITING, ids=lambda found: found[0])
+def test_a_root_that_cannot_be_written_is_named_before_anything_is_done(ols, tmp_path, arguments):
+    file = tmp_path / "afile"
+    file.write_text("")
+    for root, message in [
+        (file, f"--root {file} is not a folder."),
+        (file / "in" / "it", f"--root {file}/in/it: {file} is not a folder."),
+        ("/proc/x", "--root /proc/x cannot be written: No such file or directory. Name another"),
+    ]:
+        code, out, err = ols(*arguments, "--root", root)
+        assert (code, out) == (1, "")
+        assert message in err
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("arguments", _READING, ids=lambda found: found[0])
+def test_a_root_that_is_not_there_is_named(ols, tmp_path, arguments):
+    file = tmp_path / "afile"
+    file.write_text("")
+    for root, message in [(file, "is not a folder"), (tmp_path / "no", "does not exist")]:
+        code, out, err = ols(*arguments, "--root", root)
+        assert (code, out) == (1, "")
+        assert f"--root {root} {message}. Name the folder of the runs" in err
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_default_root_may_be_absent(ols, tmp_path, monkeypatch):
+    monkeypatch.delenv(ROOT_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = ols("runs")
+    assert code == 0
+    assert "Make one: ols train --dataset digits --method ols" in out
+    assert "--root" not in out
+
+
+@_ON_LINUX
+def test_a_file_that_cannot_be_written_is_named_itself(ols, tmp_path):
+    synthetic_run(tmp_path, "one")
+    RunWriter.reopen(load_run("one", tmp_path)).close("finished")
+    root = ("--root", tmp_path)
+    for arguments, file in [
+        (("report", "one", "--output", "/proc/x.html"), "/proc/x.html"),
+        (("export", "one", "--tables", "/proc"), "/proc/"),
+        (("table", "--export", "/proc/x.json"), "/proc/x.json"),
+    ]:
+        code, _, err = ols(*arguments, *root)
+        assert code == 1
+        assert f"Error: {file}" in err
+        assert "cannot be written: No such file or directory." in err
+        assert ".tmp" not in err
+
+
+def test_commands_in_messages_find_the_runs_again(run_ols, tmp_path, monkeypatch):
+    monkeypatch.delenv(ROOT_VARIABLE, raising=False)
+    root = tmp_path / "of mine"
+    root.mkdir()
+    _, out, _ = run_ols("runs", "--root", root)
+    assert f"ols train --dataset digits --method ols --root '{root}'\n" in out
+    _, _, err = run_ols("table", "--root", root)
+    assert f"see: ols runs --root '{root}'\n" in err
+    assert typed_command("resume", "a", root="checkpoints") == "ols resume a"
+    assert dashboard_command("checkpoints") == "make dashboard"
+    # Where the variable names another folder, a command without --root would go there.
+    monkeypatch.setenv(ROOT_VARIABLE, "elsewhere")
+    assert typed_command("resume", "a", root="checkpoints") == "ols resume a --root checkpoints"
 
 
 def test_a_damaged_run_is_reported_beside_the_others(ols, tmp_path):
@@ -272,7 +379,7 @@ def test_a_signal_stops_a_run_that_can_be_resumed(ols, tmp_path, monkeypatch, si
         found, _, err = ols("train", *SMALL, "--epochs", 3, "--name", "one", "--root", tmp_path)
 
     assert found == code
-    assert "ols resume" in err
+    assert f"Go on with: ols resume one --root {tmp_path}" in err
     stopped = load_run("one", tmp_path)
     assert stopped.status == "stopped"
     assert len(stopped.history) == 1

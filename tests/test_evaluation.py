@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 from torchvision.transforms import v2
 
-from ols_core._evaluated_data import EvaluatedSplit, in_order_of, read_split
+from ols_core._evaluated_data import OWN_STATISTICS, EvaluatedSplit, in_order_of, read_split
 from ols_core._preprocessing import preprocessing_of
 from ols_core.config import TrainConfig
 from ols_core.data.batches import IMAGENET_MEAN, IMAGENET_STD
@@ -91,7 +91,7 @@ def test_a_photo_folder_is_evaluated_in_the_order_of_imagenets_classes(tmp_path)
     assert run.classifier_weight().shape == (1000, 1280)
     assert run.info.dataset.class_names[985] == "daisy"
     assert run.info.dataset.class_names[999] == "class 0 (999)"
-    assert "224×224 pixels, mean 0.500" in " ".join(said)
+    assert "224×224 pixels (from timm's data config), mean 0.500" in " ".join(said)
     assert "998 of 1000 classes have no sample." in said
     atlas = load_thumbnails(tmp_path / "runs", label_fingerprint([698, 985]))
     assert len(atlas.indices) == 2
@@ -124,9 +124,8 @@ def test_networks_of_torchvision_are_evaluated_the_same_way_twice(tmp_path):
     np.testing.assert_array_equal(
         first.classifier_weight(), network.classifier[1].weight.detach().numpy()
     )
-    assert first.info.config["preprocessing"] == "torchvision's IMAGENET1K_V1, --image-size, " + (
-        "--mean and --std"
-    )
+    assert first.info.config["image_size_from"] == "--image-size"
+    assert first.info.config["mean_and_std_from"] == "--mean and --std"
     # What the network itself says of the same pixels.
     steps = v2.Compose([v2.Resize(73), v2.CenterCrop(64), v2.PILToTensor()])
     files = sorted((tmp_path / "data").rglob("*.png"))
@@ -229,7 +228,7 @@ def test_folders_are_read_as_they_are_laid_out(tmp_path):
     plain = read_split(f"folder:{_photos(tmp_path / 'plain', side=10)}", "test", "")
     assert (len(plain.images), plain.class_names) == (6, ("a", "b", "c"))
     assert plain.images.pixels is not None
-    assert "There is no train/" in plain.notices[0]
+    assert plain.statistics_source == OWN_STATISTICS
 
     _photos(tmp_path / "split" / "train", side=10, per_class=20)
     _photos(tmp_path / "split" / "val", side=10, classes=("a", "c"))
@@ -240,8 +239,71 @@ def test_folders_are_read_as_they_are_laid_out(tmp_path):
     (tmp_path / "split" / "val").rename(tmp_path / "split" / "other")
     with pytest.raises(DataError, match=r"has train/ but no test/"):
         read_split(f"folder:{tmp_path / 'split'}", "test", "")
+    (tmp_path / "split" / "train").rename(tmp_path / "split" / "test")
+    with pytest.raises(DataError, match=r"has test/ but no train/; choose another --split"):
+        read_split(f"folder:{tmp_path / 'split'}", "train", "")
     with pytest.raises(DataError, match="no such folder"):
         read_split(f"folder:{tmp_path / 'nowhere'}", "test", "")
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "source"),
+    [
+        ("resnet20", {}, "the evaluated images"),
+        ("timm:test_resnet", {}, "what is published for timm:test_resnet"),
+        ("resnet20", {"mean": [0.5] * 3, "std": [0.5] * 3}, "--mean and --std"),
+    ],
+)
+def test_it_is_told_and_recorded_where_size_and_statistics_come_from(
+    tmp_path, model, options, source
+):
+    network = build_model(model, 3, 3)
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    data = _photos(tmp_path / "data")
+    said: list[str] = []
+    run = evaluate(
+        *(model, tmp_path / "w.safetensors", f"folder:{data}"),
+        root=tmp_path / "runs",
+        image_size=64,
+        notify=said.append,
+        **options,
+    )
+    assert run.info.config["image_size_from"] == "--image-size"
+    assert run.info.config["mean_and_std_from"] == source
+    told = any("There is no train/: images are normalised with their own" in line for line in said)
+    assert told == (source == OWN_STATISTICS)
+    described = next(line for line in said if line.startswith("Images: "))
+    assert "64×64 pixels (from --image-size), mean" in described
+    assert f"(from {source});" in described
+
+
+def test_weights_that_are_no_numbers_are_refused_before_there_is_a_run(ols, tmp_path):
+    state = build_model("resnet20", 10, 1).state_dict()
+    state["fc.bias"][0] = float("inf")
+    state["stem.0.0.weight"][1, 0] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    model = ("--model", "resnet20", "--weights", tmp_path / "nan.pth")
+    code, text = ols("evaluate", *model, "--data", "digits", "--root", tmp_path / "runs")
+    assert code == 1
+    assert "nan.pth: stem.0.0.weight must be free of NaN and infinity, got 9 such of its" in text
+    assert not (tmp_path / "runs").exists()
+
+
+def test_other_splits_than_test_are_said_not_to_be_shown(ols, tmp_path):
+    save_file(build_model("resnet20", 3, 3).state_dict(), tmp_path / "w.safetensors")
+    data = _photos(tmp_path / "my data" / "val", side=10).parent
+    _photos(data / "test", side=10)
+    command = ("evaluate", "--model", "resnet20", "--weights", tmp_path / "w.safetensors")
+    command = (*command, "--root", tmp_path / "runs")
+    code, text = ols(*command, "--data", f"folder:{data}", "--split", "val")
+    assert code == 0
+    assert "The pages show the test split; these predictions are stored as val." in text
+    assert f"--data 'folder:{data}/val' --split test under another --name" in text
+    # What is advised works.
+    advised = ("--data", f"folder:{data}/val", "--split", "test", "--name", "shown")
+    code, text = ols(*command, *advised)
+    assert (code, "The pages show" in text) == (0, False)
+    assert load_run("shown", tmp_path / "runs").has("predictions/test_logits.npy")
 
 
 class PlainCifarResNet(nn.Module):
@@ -346,9 +408,16 @@ def test_a_checkpoint_of_lightning_loads_beside_its_loss(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.pop("stem.0.0.weight"), r"1 are missing \(stem\.0\.0\.weight\).*variant"),
-        (lambda s: s.update(extra=torch.zeros(1)), r"1 are not of this network \(extra\)"),
-        (lambda s: [s.pop("fc.weight"), s.pop("fc.bias")], "without this classifier"),
+        (lambda s: s.pop("stem.0.0.weight"), r"1 is missing \(stem\.0\.0\.weight\).*variant"),
+        (lambda s: s.update(extra=torch.zeros(1)), r"1 is not of this network \(extra\)"),
+        (
+            lambda s: s.pop("fc.bias"),
+            r"1 is missing \(fc\.bias\)\. If .* trained without this bias, save zeros as fc\.bias",
+        ),
+        (
+            lambda s: [s.pop("fc.weight"), s.pop("fc.bias")],
+            "2 are missing .*without this classifier",
+        ),
         (
             lambda s: s.update({"fc.weight": torch.zeros(7, 64), "fc.bias": torch.zeros(7)}),
             r"classifier has 7 classes, but there are 10.*--class-names",
@@ -392,6 +461,7 @@ def test_the_command_makes_a_run(ols, trained, tmp_path):
     assert code == 0
     assert "holds out with seed 0" in text
     assert "8×8 pixels" in text
+    assert "stored as val, and only the page Embeddings can show that split." in text
     run = load_run("digits-resnet20-weights", tmp_path)
     np.testing.assert_allclose(run.logits("val"), trained.logits("val"), atol=0.02, rtol=0.01)
 

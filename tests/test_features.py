@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -168,13 +169,47 @@ def test_other_data_are_told_by_their_labels(copied, option, split):
 
 def test_a_run_without_weights_or_of_another_source_says_what_to_do(tmp_path):
     synthetic_run(tmp_path, "young", finished=False)
-    with pytest.raises(RunError, match="ols resume young"):
+    command = re.escape(f"Go on with: ols resume young --root {tmp_path}")
+    with pytest.raises(RunError, match=command):
         add_features("young", tmp_path)
     run = _without(synthetic_run(tmp_path, "foreign"), "features/test.npy")
-    with RunWriter.amending(run) as writer:
+    for source, remedy in [
+        ("imported", "NPZ file that also holds `features`"),
+        ("recorded", "give `features` to `log_predictions`"),
+        ("evaluated", "again with --split test"),
+    ]:
+        with RunWriter.amending(run) as writer:
+            writer.update(source=source)
+        with pytest.raises(RunError, match=f"was {source}, not trained.*{remedy}"):
+            add_features("foreign", tmp_path)
+
+
+def test_the_command_goes_on_to_the_other_runs(ols, copied):
+    root = copied.path.parent
+    foreign = _without(synthetic_run(root, "foreign"), "features/test.npy")
+    with RunWriter.amending(foreign) as writer:
         writer.update(source="imported")
-    with pytest.raises(RunError, match="was imported, not trained"):
-        add_features("foreign", tmp_path)
+    _without(copied, "features/test.npy")
+    code, text = ols("features", "foreign", "nothing", copied.id, copied.id, "--root", root)
+    assert code == 1
+    assert "Run foreign was imported, not trained" in text
+    assert "No run 'nothing'" in text
+    assert f"{copied.id}: 64 features of 359 images written to" in text
+    assert f"{copied.id}: {copied.path}/features/test.npy is there already" in text
+    assert copied.has("features/test.npy")
+    code, text = ols("features", copied.id, "--root", root)
+    assert (code, "is there already" in text) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("../x",), "run name must be"), (("--split", "dev"), "split must be one of")],
+)
+def test_a_mistake_in_the_command_is_told_before_anything_is_done(ols, copied, arguments, message):
+    _without(copied, "features/test.npy")
+    code, text = ols("features", copied.id, *arguments, "--root", copied.path.parent)
+    assert (code, message in text) == (2, True)
+    assert not copied.has("features/test.npy")
 
 
 def test_nothing_is_written_when_it_is_stopped(copied):

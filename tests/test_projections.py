@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -178,7 +179,9 @@ def test_the_digest_is_that_of_the_rows(runs):
 
 
 def test_members_must_have_the_features_of_the_same_images(runs, tmp_path):
-    with pytest.raises(RunError, match=r"Add them with: ols features a --split train"):
+    root = re.escape(str(runs[0].path.parent))
+    command = f"Add them with: ols features a --split train --root {root}"
+    with pytest.raises(RunError, match=command):
         find_layout([Member(runs[0])], LayoutRequest("pca", split="train"))
     other = synthetic_run(tmp_path, "other", n_classes=4)
     with pytest.raises(RunError, match=r"Runs a and other cannot be laid out together"):
@@ -188,8 +191,29 @@ def test_members_must_have_the_features_of_the_same_images(runs, tmp_path):
     with pytest.raises(ArgumentError, match="at least one run"):
         find_layout([], PCA)
     RunWriter(runs[1].path, runs[1].info).save_features("test", np.ones((7, N_FEATURES)))
-    with pytest.raises(RunError, match="Run b has features of 7 images of the test split, but 240"):
+    message = "Run b has features of 7 images of the test split, but 240 labels"
+    remedy = (
+        rf"Delete .*features/test\.npy\. Add them with: ols features b --split test --root {root}"
+    )
+    with pytest.raises(RunError, match=f"{message}.*{remedy}"):
         find_layout([Member(runs[1])], PCA)
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        ("recorded", "give `features` to `log_predictions`"),
+        ("imported", "from an NPZ file that also holds `features`"),
+        ("evaluated", "evaluate them again with --split train under another --name"),
+    ],
+)
+def test_runs_without_a_network_here_say_how_they_come_by_features(runs, source, remedy):
+    with RunWriter.amending(runs[0]) as writer:
+        writer.update(source=source)
+    run = load_run("a", runs[0].path.parent)
+    with pytest.raises(RunError, match=remedy) as caught:
+        find_layout([Member(run)], LayoutRequest("pca", split="train"))
+    assert "ols features" not in str(caught.value)
 
 
 def test_training_images_are_told_by_their_true_labels(runs):

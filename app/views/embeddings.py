@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import embeddings, state
-from app.scan import root_option
+from app.scan import root
 from app.views import (
     embedding_classes,
     embedding_map,
@@ -16,6 +16,7 @@ from app.views import (
     three_classes,
 )
 from app.views.common import draw_section, runs_with, same_classes
+from ols_core.remedies import typed_command
 from ols_core.runs import Run
 
 
@@ -40,10 +41,11 @@ def _pick_split(splits: Sequence[str]) -> str:
 
 def _comparable(chosen: Sequence[Run], split: str) -> list[Run]:
     """Runs with features of the split, of the same images as the first one's."""
-    names = [run.id for run in chosen if not run.has(f"features/{split}.npy") and _has_network(run)]
-    command = f"ols features {' '.join(names)} --split {split}{root_option()}"
+    part = f"features/{split}.npy"
+    names = [run.id for run in chosen if run.info.source == "trained" and not run.has(part)]
+    command = typed_command("features", *names, "--split", split, root=root())
     remedy = f"This adds them to a finished run: `{command}`"
-    runs = same_classes(runs_with("features", remedy, f"features/{split}.npy"))
+    runs = same_classes(runs_with("features", remedy, part))
     if not runs:
         return []
     first = runs[0].fingerprint(split)
@@ -55,10 +57,6 @@ def _comparable(chosen: Sequence[Run], split: str) -> list[Run]:
             icon=":material/info:",
         )
     return kept
-
-
-def _has_network(run: Run) -> bool:
-    return run.info.source in ("trained", "evaluated")
 
 
 _SECTIONS = {

@@ -15,8 +15,11 @@ from ols_core.cli.common import (
     RecipeScale,
     Root,
     RunId,
+    check_readable,
+    check_writable,
     errors,
     output,
+    show_error,
     starting_options,
 )
 from ols_core.cli.evaluate import evaluate_verb
@@ -32,6 +35,7 @@ from ols_core.cli.table import table_verb
 from ols_core.cli.tables import runs_table
 from ols_core.config import TrainConfig
 from ols_core.errors import ArgumentError, OLSError
+from ols_core.remedies import typed_command
 from ols_core.runs import DEFAULT_ROOT, scan_runs
 
 __all__ = ["main"]
@@ -85,6 +89,7 @@ def train_verb(
 
     `ols train --config recipes/cifar100-100-per-class.toml --method ce --name my-baseline`
     """
+    check_writable(root)
     chosen = TrainConfig.from_options(starting_options(config, recipe, scale) | options)
     # Torch takes seconds to import: the other verbs do without it.
     from ols_core.cli.progress import TrainingProgress
@@ -100,6 +105,7 @@ def resume(run: RunId, root: Root = DEFAULT_ROOT) -> None:
 
     **Example**: `ols resume digits-resnet20-ols-s0`
     """
+    check_readable(root)
     from ols_core.cli.progress import TrainingProgress
     from ols_core.training import resume as resume_training
 
@@ -113,9 +119,12 @@ def runs(root: Root = DEFAULT_ROOT) -> None:
 
     **Example**: `ols runs --root checkpoints`
     """
+    check_readable(root)
     scan = scan_runs(root)
     if not scan.runs:
-        output.print(f"No runs in {root} yet. Make one: ols train --dataset digits --method ols")
+        command = typed_command("train", "--dataset", "digits", "--method", "ols", root=root)
+        line = f"No runs in {root} yet. Make one: {command}"
+        output.print(escape(line), soft_wrap=True, highlight=False)
     else:
         output.print(runs_table(scan.runs))
     for problem in scan.problems.values():
@@ -138,8 +147,8 @@ def main() -> None:
     try:
         app()
     except OLSError as error:
-        errors.print(f"[bold red]Error:[/] {escape(str(error))}")
+        show_error(error)
         sys.exit(2 if isinstance(error, ArgumentError) else 1)
     except OSError as error:
-        errors.print(f"[bold red]Error:[/] {escape(str(error))}")
+        show_error(error)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -9,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from ols_core.checks import check_choice, invalid
-from ols_core.cli.common import Root, errors, output
+from ols_core.cli.common import Root, check_writable, errors, output
 from ols_core.cli.tables import summary_table
 from ols_core.config import Device, Precision
 from ols_core.runs import DEFAULT_ROOT
@@ -73,6 +74,7 @@ def evaluate_verb(
     `ols evaluate --model torchvision:mobilenet_v2 --weights w.pth --data folder:my/images
     --class-names names.txt`
     """
+    check_writable(root)
     check_choice("--device", device, ("auto", "cpu", "cuda", "mps"))
     check_choice("--precision", precision, ("auto", "fp32", "bf16", "fp16"))
     # Torch takes seconds to import: the other verbs do without it.
@@ -100,6 +102,20 @@ def evaluate_verb(
         )
     output.print(summary_table(run.info.summary))
     output.print(f"Written to {run.path}", highlight=False)
+    if split != "test":
+        line = _where_shown(data, split)
+        errors.print(f"[yellow]{escape(line)}[/]", soft_wrap=True, highlight=False)
+
+
+def _where_shown(data: str, split: str) -> str:
+    """Say that the pages are about another split, and how these images can take its place."""
+    line = f"The pages show the test split; these predictions are stored as {split}"
+    kind, _, path = data.partition(":")
+    if kind != "folder":
+        return f"{line}, and only the page Embeddings can show that split."
+    folder = Path(path) / split
+    shown = shlex.quote(f"folder:{folder if folder.is_dir() else path}")
+    return f"{line}. To see these, evaluate with --data {shown} --split test under another --name."
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -11,12 +12,11 @@ import typer
 from rich.markup import escape
 
 from ols_core.checks import check_choice
-from ols_core.cli.common import Root, errors, output
+from ols_core.cli.common import Root, check_readable, errors, output, write_output
 from ols_core.cli.report import Force, RunIds, check_free, load_charts
 from ols_core.errors import ArgumentError
 from ols_core.grid import render
 from ols_core.optional import require
-from ols_core.run_writer import write_atomically
 from ols_core.runs import DEFAULT_ROOT, Run, load_run
 
 __all__ = ["export_verb"]
@@ -58,6 +58,7 @@ def export_verb(
     check_choice("--tables-format", tables_format, _TABLES)
     if figures is None and tables is None and tensorboard is None:
         raise ArgumentError("Nothing to write: give --figures, --tables or --tensorboard a folder.")
+    check_readable(root)
     opened = [load_run(run_id, root) for run_id in runs]
     # Before anything is written.
     logs = {} if tensorboard is None else _log_folders(opened, tensorboard, force)
@@ -65,7 +66,8 @@ def export_verb(
         _export_report(opened, figures, form, tables, tables_format, force)
     if tensorboard is not None:
         _export_tensorboard(logs)
-        output.print(escape(f"Look at them: tensorboard --logdir {tensorboard}"), highlight=False)
+        line = f"Look at them: {shlex.join(['tensorboard', '--logdir', str(tensorboard)])}"
+        output.print(escape(line), soft_wrap=True, highlight=False)
 
 
 def _export_report(
@@ -88,7 +90,7 @@ def _export_report(
     check_free([*pictures, *sheets], force)
     if sheets:
         for file, table in sheets.items():
-            _write(file, _source(table, tables_format))
+            write_output(file, _source(table, tables_format))
         output.print(escape(f"{len(sheets)} tables written to {tables}."))
     if pictures:
         _draw(charts, pictures, form)
@@ -108,11 +110,7 @@ def _draw(charts: ModuleType, pictures: dict[Path, Any], form: str) -> None:
     with output.status(f"Drawing {len(pictures)} figures, about a second each …"):
         drawn = charts.draw_pictures(list(pictures.values()), form)
     for file, content in zip(pictures, drawn, strict=True):
-        _write(file, content)
-
-
-def _write(file: Path, content: bytes) -> None:
-    write_atomically(file, lambda stream: stream.write(content))
+        write_output(file, content)
 
 
 def _log_folders(runs: Sequence[Run], folder: Path, force: bool) -> dict[Path, Run]:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from ols_core.class_names import read_class_names
-from ols_core.cli.common import Root, errors, output
+from ols_core.cli.common import Root, check_writable, errors, output
 from ols_core.cli.tables import summary_table
 from ols_core.errors import ArgumentError
 from ols_core.importing import Predictions, read_predictions, suggested_id, write_import
@@ -69,6 +69,8 @@ def import_verb(
 
     `ols import table.csv --labels truth --probabilities --yes`
     """
+    if not dry_run:
+        check_writable(root)
     run_id = check_run_id(name if name is not None else suggested_id(file.name))
     found = read_predictions(
         file,

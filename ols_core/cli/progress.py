@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ols_core.cli.tables import summary_table
+from ols_core.remedies import dashboard_command, typed_command
 from ols_core.training import Observer
 from ols_core.training.engine import EpochMetrics
 
@@ -25,7 +26,7 @@ class TrainingProgress(Observer):
     def __init__(self, console: Console, errors: Console) -> None:
         self._console = console
         self._errors = errors
-        self._run_id = ""
+        self._run: Path | None = None
         self._epochs = 0
         self._task: TaskID | None = None
         self._bar = Progress(
@@ -42,15 +43,17 @@ class TrainingProgress(Observer):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bar.stop()
-        if self._run_id and kind in (KeyboardInterrupt, SystemExit):
-            self._errors.print(f"Stopped. Go on with: ols resume {self._run_id}")
+        if self._run is not None and kind in (KeyboardInterrupt, SystemExit):
+            command = typed_command("resume", self._run.name, root=self._run.parent)
+            line = f"Stopped. Go on with: {command}"
+            self._errors.print(escape(line), soft_wrap=True, highlight=False)
 
     def started(self, path: Path, first_epoch: int, epochs: int, facts: dict[str, Any]) -> None:
         """Say where the run goes and what it runs on."""
         hardware = facts["hardware"]
         together = f" with {facts['processes']} processes" if facts["processes"] > 1 else ""
         self._epochs = epochs
-        self._run_id = path.name
+        self._run = path
         self._console.print(
             f"Run [bold]{path}[/] on {hardware.device}{together} in "
             f"{hardware.precision} ({hardware.reason})."
@@ -84,7 +87,9 @@ class TrainingProgress(Observer):
     def finished(self, summary: dict[str, Any]) -> None:
         """Print the metrics of the evaluated splits."""
         self._console.print(summary_table(summary))
-        self._console.print("Look at it in the dashboard: make dashboard")
+        assert self._run is not None
+        line = f"Look at it in the dashboard: {dashboard_command(self._run.parent)}"
+        self._console.print(escape(line), soft_wrap=True, highlight=False)
 
     def _show(self, completed: float, epoch: int, text: str) -> None:
         assert self._task is not None

@@ -16,7 +16,7 @@ from rich.markup import escape
 from ols_core.analysis.embedding import ProjectionMethod
 from ols_core.checks import invalid
 from ols_core.cli.bar import progress_bar
-from ols_core.cli.common import Root, output
+from ols_core.cli.common import Root, check_readable, output
 from ols_core.errors import ArgumentError, RunError
 from ols_core.projections import Layout, LayoutRequest, Member, compute_layout, find_layout
 from ols_core.runs import DEFAULT_ROOT, load_run
@@ -73,6 +73,7 @@ def project_verb(
         perplexity=perplexity,
         split=split,
     )
+    check_readable(root)
     members = _members(runs, epochs, split, root)
     found = find_layout(members, request)
     said = "are stored already" if found else "written"

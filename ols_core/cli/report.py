@@ -12,10 +12,9 @@ import typer
 from rich.markup import escape
 
 import ols_core
-from ols_core.cli.common import Root, output
+from ols_core.cli.common import Root, check_readable, output, write_output
 from ols_core.errors import ArgumentError, OLSError
 from ols_core.optional import require
-from ols_core.run_writer import write_atomically
 from ols_core.runs import DEFAULT_ROOT, load_run
 
 __all__ = ["Force", "RunIds", "check_free", "load_charts", "report_verb"]
@@ -42,12 +41,13 @@ def report_verb(
 
     `ols report cifar100-resnet20-ce cifar100-resnet20-ols --output ce-and-ols.html`
     """
+    check_readable(root)
     opened = [load_run(run_id, root) for run_id in runs]
     check_free([file], force)
     with output.status("Drawing the report …"):
         report = load_charts("A report", "app.report")
         page: str = report.to_html(report.build_report(opened))
-        write_atomically(file, lambda stream: stream.write(page.encode()))
+        write_output(file, page.encode())
     size = file.stat().st_size / 1e6
     line = f"Report on {', '.join(runs)} written to {file} ({size:.1f} MB)."
     output.print(escape(line), soft_wrap=True, highlight=False)

@@ -19,6 +19,7 @@ from ols_core.cli.common import (
     RecipeName,
     RecipeScale,
     Root,
+    check_writable,
     errors,
     output,
     starting_options,
@@ -67,6 +68,8 @@ def sweep_verb(
     if config is None and recipe is None:
         raise ArgumentError("A sweep needs its options: add --recipe NAME or --config FILE.")
     check_integer("--jobs", jobs, 1)
+    if not dry_run:
+        check_writable(root)
     steps = _planned_steps(
         starting_options(config, recipe, scale),
         methods,

@@ -11,10 +11,11 @@ from rich.markup import escape
 
 from ols_core.analysis.comparison import Group, differences_to, group_results
 from ols_core.checks import check_choice
-from ols_core.cli.common import Root, errors, output
+from ols_core.cli.common import Root, check_readable, errors, output
 from ols_core.cli.formats import Differences, Format, csv_table, grids, text_tables
-from ols_core.errors import ArgumentError, RunError
+from ols_core.errors import ArgumentError, OLSError, RunError
 from ols_core.grid import render
+from ols_core.remedies import typed_command
 from ols_core.results import METRICS, RunResult, collect, export, read_export, selected
 from ols_core.runs import DEFAULT_ROOT, scan_runs
 from ols_core.sweep import METHOD_OPTIONS
@@ -66,7 +67,10 @@ def table_verb(
         differences = differences_to(groups, baseline, METRICS, tuple(METHOD_OPTIONS))
     _show(groups, differences, baseline, cast(Format, form))
     if export_to is not None:
-        export(found, export_to)
+        try:
+            export(found, export_to)
+        except OSError as error:
+            raise OLSError(f"{export_to} cannot be written: {error.strerror}.") from None
 
 
 def _from_files(files: Sequence[Path], wanted: Sequence[str]) -> list[RunResult]:
@@ -80,6 +84,7 @@ def _from_files(files: Sequence[Path], wanted: Sequence[str]) -> list[RunResult]
 
 def _from_runs(root: Path, wanted: Sequence[str]) -> list[RunResult]:
     """Results of the finished runs; the others are named."""
+    check_readable(root)
     scan = scan_runs(root)
     by_id = {run.id: run for run in scan.runs}
     chosen = [by_id[run_id] for run_id in selected(sorted(by_id), wanted)]
@@ -95,7 +100,8 @@ def _from_runs(root: Path, wanted: Sequence[str]) -> list[RunResult]:
                 left_out.append(f"Left out: {error}")
     _note(left_out)
     if not found:
-        raise RunError(f"No finished run in {root} to make a table of; see ols runs.")
+        command = typed_command("runs", root=root)
+        raise RunError(f"No finished run in {root} to make a table of; see: {command}")
     return found
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ols_core.analysis.embedding import Faithfulness, ProjectionMethod
 from ols_core.checks import check_choice, check_integer, check_range
 from ols_core.errors import ArgumentError, RunError
+from ols_core.remedies import features_remedy
 from ols_core.runs import SPLITS, Run
 from ols_core.sample import DEFAULT_SAMPLES, shown_sample
 
@@ -234,8 +235,7 @@ def _check_features(member: Member, split: str) -> None:
         )
     if epoch is None and not run.has(f"features/{split}.npy"):
         raise RunError(
-            f"Run {run.id} has no features of the {split} split. Add them with: "
-            f"ols features {run.id} --split {split}"
+            f"Run {run.id} has no features of the {split} split. {features_remedy(run, split)}"
         )
 
 
@@ -245,8 +245,8 @@ def _check_images(member: Member, first: Member, split: str) -> None:
     if n_features != n_labels:
         raise RunError(
             f"Run {run.id} has features of {n_features} images of the {split} split, but "
-            f"{n_labels} labels. Delete its features and add them again with: "
-            f"ols features {run.id} --split {split}"
+            f"{n_labels} labels. Delete {run.path / 'features' / split}.npy. "
+            f"{features_remedy(run, split)}"
         )
     if run.fingerprint(split) != first.run.fingerprint(split):
         raise RunError(

@@ -14,6 +14,7 @@ from ols_core.checks import check_choice
 from ols_core.config import TrainConfig
 from ols_core.data.batches import Batch, Batches
 from ols_core.errors import RunError
+from ols_core.remedies import features_remedy, typed_command
 from ols_core.run_writer import RunWriter
 from ols_core.runs import DEFAULT_ROOT, SPLITS, Run, label_fingerprint, load_run
 from ols_core.thumbnails import write_thumbnails
@@ -126,14 +127,14 @@ def _reopened(run: Run, split: str) -> Session:
     """Network and data of a finished run, on whatever this machine computes with."""
     if run.info.source != "trained":
         raise RunError(
-            f"Run {run.id} was {run.info.source}, not trained: how to compute its features is not "
-            "stored with it. Give them where it is made: to the recorder, to ols import, or with "
-            f"ols evaluate --split {split}."
+            f"Run {run.id} was {run.info.source}, not trained: no features can be added to it. "
+            f"{features_remedy(run, split)}"
         )
     if not run.has("weights.safetensors"):
+        command = typed_command("resume", run.id, root=run.path.parent)
         raise RunError(
             f"Run {run.id} ({run.status}) has no weights.safetensors, which a training writes when "
-            f"it finishes. Go on with: ols resume {run.id}"
+            f"it finishes. Go on with: {command}"
         )
     config = TrainConfig.from_options(run.info.config)
     here = {

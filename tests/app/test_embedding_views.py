@@ -143,7 +143,7 @@ def test_a_read_only_dashboard_offers_no_computation(runs, monkeypatch):
 def test_a_run_without_features_names_the_command_that_adds_them(root, runs):
     (runs["ls"].path / "features" / "test.npy").unlink()
     app = open_page("embeddings")
-    assert "`ols features run-ls --split test`" in app.info[0].value
+    assert f"`ols features run-ls --split test --root {root}`" in app.info[0].value
 
 
 def test_three_classes_lie_where_their_templates_do(runs, monkeypatch):

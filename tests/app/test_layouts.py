@@ -74,7 +74,8 @@ def test_a_failed_job_says_why_in_a_sentence(tmp_path):
     failed = _ended(key)
     assert failed.status == "failed"
     assert failed.error == (
-        "Run bare has no features of the test split. Add them with: ols features bare --split test"
+        "Run bare has no features of the test split. Add them with: "
+        f"ols features bare --split test --root {tmp_path}"
     )
     layouts.cancel(key)
     assert layouts.job(key).status == "failed"
