@@ -24,7 +24,7 @@ def page() -> None:
         return
     choices = _pick_choices()
     if choices.scaled:
-        runs = with_probabilities(runs, "there are no logits to scale")
+        runs = with_probabilities(runs, "these cannot be scaled")
         if not runs:
             return
     _reading(runs, choices)

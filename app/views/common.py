@@ -20,6 +20,7 @@ __all__ = [
     "pick_run",
     "runs_with",
     "same_classes",
+    "tell_left_out",
     "with_probabilities",
 ]
 
@@ -59,26 +60,23 @@ def same_classes(runs: Sequence[Run]) -> list[Run]:
         return []
     names = runs[0].info.dataset.class_names
     kept = [run for run in runs if run.info.dataset.class_names == names]
-    left_out = [run.id for run in runs if run not in kept]
-    if left_out:
-        st.info(
-            f"Left out, since their classes are not those of {runs[0].id}: {', '.join(left_out)}.",
-            icon=":material/info:",
-        )
+    tell_left_out(runs, kept, f"Left out, since their classes are not those of {runs[0].id}")
     return kept
 
 
 def with_probabilities(runs: Sequence[Run], consequence: str) -> list[Run]:
     """Runs that predict all classes; says of the others what follows from it."""
     kept = [run for run in runs if run.has("predictions/test_logits.npy")]
-    left_out = [run.id for run in runs if run not in kept]
-    if left_out:
-        st.info(
-            f"Of {', '.join(left_out)} only the best class and its confidence are known: "
-            f"{consequence}.",
-            icon=":material/info:",
-        )
+    known = "only the best class and its confidence are known"
+    tell_left_out(runs, kept, f"As {known}, {consequence}")
     return kept
+
+
+def tell_left_out(runs: Sequence[Run], kept: Sequence[Run], sentence: str) -> None:
+    """End the sentence with those of the runs that are not kept; without any, say nothing."""
+    left_out = ", ".join(run.id for run in runs if run not in kept)
+    if left_out:
+        st.info(f"{sentence}: {left_out}.", icon=":material/info:")
 
 
 def escaped(text: str) -> str:

@@ -27,8 +27,8 @@ def draw(runs: Sequence[Run], choices: Choices) -> None:
     """Draw the table of metrics, the paired differences, intervals, seeds and scaling."""
     whole = with_probabilities(
         runs,
-        "NLL, Brier score and whatever else needs the probabilities of all classes is blank, and "
-        "they are not compared with others",
+        "what needs the probabilities of all classes, such as NLL and Brier score, is blank for "
+        "these, and they are not compared with others",
     )
     peers = comparable(whole)
     differences = predictions.differences(tuple(peers), choices) if len(peers) > 1 else ()

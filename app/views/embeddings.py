@@ -15,7 +15,7 @@ from app.views import (
     suspects,
     three_classes,
 )
-from app.views.common import draw_section, runs_with, same_classes
+from app.views.common import draw_section, runs_with, same_classes, tell_left_out
 from ols_core.remedies import typed_command
 from ols_core.runs import Run
 
@@ -50,12 +50,8 @@ def _comparable(chosen: Sequence[Run], split: str) -> list[Run]:
         return []
     first = runs[0].fingerprint(split)
     kept = [run for run in runs if run.fingerprint(split) == first]
-    left_out = ", ".join(run.id for run in runs if run not in kept)
-    if left_out:
-        st.info(
-            f"Left out, since they have other {split} images than {runs[0].id}: {left_out}.",
-            icon=":material/info:",
-        )
+    why = f"they have other {split} images than {runs[0].id}"
+    tell_left_out(runs, kept, f"Left out, since {why}")
     return kept
 
 

@@ -48,7 +48,7 @@ def _draw_differences(chosen: Sequence[Run]) -> None:
         return
     remedy = "They are written when a training finishes; a stopped one goes on with `ols resume`."
     runs = with_probabilities(
-        runs_with("predictions", remedy, *PREDICTIONS), "they are not compared"
+        runs_with("predictions", remedy, *PREDICTIONS), "these are not compared"
     )
     peers = comparable(runs) if runs else []
     if len(peers) > 1:

@@ -11,6 +11,7 @@ from app import predictions, state
 from app.charts.differences import METRIC_TITLES, interval_plot
 from app.components.figure import show_figure
 from app.predictions import Choices
+from app.views.common import tell_left_out
 from ols_core.analysis.calibration import RunDifference, against
 from ols_core.runs import Run
 
@@ -22,13 +23,9 @@ _LEVEL = 0.05
 def comparable(runs: Sequence[Run]) -> list[Run]:
     """Runs that were tested on the labels of the first one; says which were not."""
     peers = predictions.comparable(runs)
-    left_out = [run.id for run in runs if run not in peers]
-    if left_out:
-        st.info(
-            f"Not compared, since their test labels are not those of {peers[0].id} (the recorded "
-            f"fingerprints differ): {', '.join(left_out)}.",
-            icon=":material/info:",
-        )
+    if peers:
+        why = f"their test labels are not those of {peers[0].id} (the recorded fingerprints differ)"
+        tell_left_out(runs, peers, f"Not compared, since {why}")
     return peers
 
 

@@ -384,7 +384,7 @@ def test_top_labels_alone_draw_every_part_of_calibration(three_runs, part):
 def test_top_labels_cannot_be_scaled(three_runs):
     top = top_labels_of(three_runs["ols"])
     app = open_page("calibration", scaled="true", runs=top.id)
-    assert "no logits to scale" in app.info[0].value
+    assert "these cannot be scaled: run-ols-top." in app.info[0].value
     assert not figures(app)
 
 
