@@ -83,6 +83,8 @@ def _what_it_is(kind: MatrixKind, shown: Sequence[Run]) -> str:
 def _origin(run: Run) -> str:
     if run.info.method == "ols":
         return f"**Learned soft labels**: {run.id} was trained on them."
+    if run.info.method == "custom":
+        return f"**Soft labels** of {run.id}: whether it was trained on them is not recorded."
     return (
         f"**Observed soft labels**: {run.id} was trained with {run.info.method.upper()}, "
         "which does not use them; they average its correct predictions, as OLS would."

@@ -250,7 +250,10 @@ def test_rows_that_nobody_counted_are_drawn_without_counts(root, viewer):
     app = open_page("soft_labels")
     assert viewer.panels[0].counts is None
     assert app.metric[2].value == "not counted"
-    assert "fallback" not in " ".join(caption.value for caption in app.caption)
+    said = " ".join(caption.value for caption in app.caption)
+    assert "fallback" not in said
+    assert "whether it was trained on them is not recorded" in said
+    assert "does not use them" not in said
 
 
 def test_the_matrix_can_be_taken_along_as_a_figure(three_runs, viewer):
