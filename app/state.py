@@ -151,13 +151,14 @@ def _first_choice(runs: list[Run]) -> list[str]:
 
 @st.fragment(run_every=_WATCH_SECONDS)
 def watch_runs() -> None:
-    """Redraw the page soon after a run has appeared, changed or gone.
+    """Redraw the page soon after a run has appeared, changed or gone, or the page turned dark.
 
     Not while a dialog is open: what it says would go with it.
     """
     if opened_dialog() is not None:
         return
-    seen = signature()
-    if st.session_state.setdefault("_seen_runs", seen) != seen:
-        st.session_state["_seen_runs"] = seen
+    # Streamlit tells the theme with the next event only, so that a switch is noticed here.
+    seen = (signature(), st.context.theme.type)
+    if st.session_state.setdefault("_seen", seen) != seen:
+        st.session_state["_seen"] = seen
         st.rerun()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 __all__ = [
@@ -15,6 +19,7 @@ __all__ = [
     "empty",
     "fixed_margins",
     "legend_above",
+    "on_page",
     "style",
     "translucent",
 ]
@@ -27,6 +32,22 @@ GREY = "#9AA0A6"
 SEQUENTIAL = "cividis"
 # Okabe and Ito's blue and vermilion, darker outwards: distinguishable with every colour vision.
 DIVERGING = ("#003A61", "#0072B2", "#86BBDD", "#FFFFFF", "#F2B183", "#D55E00", "#7A3300")
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Colours of a page: letters stand out from the background by 7 : 1 at least (WCAG 2, AAA)."""
+
+    text: str
+    title: str
+    line: str
+    border: str
+    background: str
+
+
+_LIGHT = _Page("#51555F", "#2F2D2B", "#E6EAF1", "#C9CCD3", "#FFFFFF")
+_DARK = _Page("#E6EAF1", "#EDEBE8", "#31333F", "#5A5D68", "#171614")
+_FONT = '"Source Sans", sans-serif'  # the one that Streamlit brings along
 
 
 def color(position: int) -> str:
@@ -75,3 +96,76 @@ def empty(title: str, message: str, height: int = 300) -> go.Figure:
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return style(figure, title, height)
+
+
+def on_page(figure: go.Figure, *, dark: bool) -> go.Figure:
+    """Return a copy in the colours of a light or a dark page, which is drawn only once.
+
+    Streamlit gives every figure to plotly.js twice. The second time changes nothing, but plotly.js
+    draws it all again if there is a template, if numbers come in binary form, or if
+    `datarevision` does not tell it that they are the same. So the copy has neither of the two, and
+    what the figure does not choose itself is written into it.
+    """
+    spec = _plain(figure.to_plotly_json())
+    layout = spec["layout"]
+    layout.pop("template", None)
+    page = _DARK if dark else _LIGHT
+    axes = {"xaxis", "yaxis"} | {name for name in layout if name.startswith(("xaxis", "yaxis"))}
+    defaults = _frame(page) | {name: _axis(name, page) for name in axes}
+    drawn = go.Figure({**spec, "layout": _completed(layout, defaults)})
+    drawn.layout.template = None  # it was born with the default one
+    return drawn
+
+
+def _frame(page: _Page) -> dict[str, Any]:
+    font = {"family": _FONT, "size": 12, "color": page.text}
+    return {
+        "datarevision": 0,
+        "font": font,
+        "title": {"font": {"color": page.title, "weight": 600}, "pad": {"l": 4}},
+        "legend": {"font": {"color": page.title}},
+        "paper_bgcolor": page.background,
+        "plot_bgcolor": page.background,
+        "hovermode": "closest",
+        "hoverlabel": {
+            "bgcolor": page.background,
+            "bordercolor": page.border,
+            "font": font,
+            "align": "left",
+        },
+        "margin": {"pad": 8},
+    }
+
+
+def _axis(name: str, page: _Page) -> dict[str, Any]:
+    """Lines across the plot only, as bars and curves are read against them."""
+    lines = {"showgrid": False, "zeroline": False} if name.startswith("x") else {}
+    return {
+        "automargin": True,
+        "gridcolor": page.line,
+        "zerolinecolor": page.line,
+        "tickcolor": page.line,
+        "title": {"font": {"size": 14}, "standoff": 20},
+        **lines,
+    }
+
+
+def _completed(own: Any, defaults: Any) -> Any:
+    """Defaults where a nested mapping says nothing itself."""
+    if not isinstance(own, Mapping) or not isinstance(defaults, Mapping):
+        return own
+    return {**defaults, **{key: _completed(own[key], defaults.get(key)) for key in own}}
+
+
+def _plain(value: Any) -> Any:
+    """Plotly's binary arrays as lists, however deep they are."""
+    if isinstance(value, dict):
+        if "bdata" in value:
+            flat = np.frombuffer(b64decode(value["bdata"]), dtype=value["dtype"])
+            shape = [int(n) for n in str(value.get("shape", flat.size)).split(",")]
+            return flat.reshape(shape).tolist()
+        return {key: _plain(item) for key, item in value.items()}
+    # Of the lists and tuples only those of traces, axes and so on hold mappings.
+    if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value[:1]):
+        return [_plain(item) for item in value]
+    return value

@@ -10,7 +10,10 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+import plotly.io as pio
 import streamlit as st
+
+from app.charts.theme import on_page
 
 __all__ = ["show_figure"]
 
@@ -21,6 +24,9 @@ _HTML = """
   <output></output>
 </div>
 """
+# Streamlit gives every new figure its template, which takes longer than most figures and goes unused.
+pio.templates.default = None
+
 _FOLDER = Path(__file__).parent
 _JS = (_FOLDER / "figure.js").read_text(encoding="utf-8")
 _CSS = (_FOLDER / "figure.css").read_text(encoding="utf-8")
@@ -60,7 +66,8 @@ def show_figure(
     """
     stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")
     with st.container(gap=None):
-        result = st.plotly_chart(figure, key=key, alt=alt, **chart)
+        drawn = on_page(figure, dark=st.context.theme.type == "dark")
+        result = st.plotly_chart(drawn, key=key, alt=alt, theme=None, **chart)
         with (
             st.container(horizontal=True, horizontal_alignment="right"),
             st.popover(
@@ -99,7 +106,6 @@ def _css_class(key: str) -> str:
 
 def _page(figure: go.Figure, title: str) -> str:
     """A page of its own that needs no network: plotly.js is in it."""
-    # Figures are born with Streamlit's template, whose colours only its own frontend can resolve.
     chart = go.Figure(figure).update_layout(template="plotly_white")
     body = chart.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False})
     return (

@@ -67,6 +67,24 @@ def test_overview_lists_the_runs_and_draws_their_curves(page, dashboard):
     _no_error(page)
 
 
+def test_figures_turn_dark_with_the_page(page, dashboard):
+    page.emulate_media(color_scheme="light")
+    _open(page, dashboard, "Overview")
+
+    page.emulate_media(color_scheme="dark")
+
+    page.wait_for_function(
+        """() => {
+          const dark = (color) => /^rgb\\((\\d\\d?), (\\d\\d?), (\\d\\d?)\\)$/.test(color)
+          const colors = [".stApp", ".js-plotly-plot .main-svg"].map(
+            (name) => getComputedStyle(document.querySelector(name)).backgroundColor
+          )
+          return colors.every(dark)
+        }"""
+    )
+    _no_error(page)
+
+
 def test_the_soft_labels_of_every_epoch_can_be_reached_by_keyboard(page, dashboard):
     _open(page, f"{dashboard}/soft-labels", "Soft labels")
     expect(page.locator(".viewer .title")).to_have_text(RUNS[2])

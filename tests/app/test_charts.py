@@ -14,7 +14,7 @@ from app.charts.palettes import DIMMED, Legend
 from app.charts.reliability import reliability_overlay, reliability_panels
 from app.charts.scale import Scale, scale_of
 from app.charts.scatter import ScatterPanel, scatter_panels
-from app.charts.theme import DIVERGING, RUN_COLORS
+from app.charts.theme import DIVERGING, RUN_COLORS, on_page
 from ols_core.analysis.calibration import calibrated_band, wilson_interval
 from ols_core.analysis.soft_labels import convergence
 
@@ -232,3 +232,32 @@ def test_lines_of_a_class_are_its_row_over_the_epochs():
     assert [trace.name for trace in figure.data] == ["bee", "cat"]
     for position, trace in enumerate(figure.data):
         np.testing.assert_array_equal(trace.y, rows[:, position])
+
+
+def test_a_figure_on_a_page_can_be_drawn_a_second_time_for_nothing():
+    numbers = np.linspace(0, 1, 6, dtype=np.float32)
+    figure = go.Figure(layout={"template": "plotly_white", "xaxis": {"showgrid": True}})
+    figure.add_scatter(
+        x=np.arange(6), y=numbers, marker={"color": numbers}, customdata=numbers.reshape(3, 2)
+    )
+    figure.add_heatmap(z=numbers.reshape(2, 3), xaxis="x2", yaxis="y2")
+    figure.update_layout(title="Title", annotations=[{"text": "note"}])
+    before = figure.to_json()
+
+    light, dark = (on_page(figure, dark=dark).to_dict() for dark in (False, True))
+
+    assert figure.to_json() == before
+    assert light["data"] == dark["data"]
+    scatter, heat = light["data"]
+    assert scatter["x"] == list(range(6))
+    assert scatter["y"] == scatter["marker"]["color"] == numbers.tolist()
+    assert scatter["customdata"] == numbers.reshape(3, 2).tolist()
+    assert heat["z"] == numbers.reshape(2, 3).tolist()
+    for drawn in (light, dark):
+        layout = drawn["layout"]
+        assert not layout.get("template")
+        assert "datarevision" in layout
+        assert layout["title"]["text"] == "Title"
+        assert layout["annotations"] == [{"text": "note"}]
+        assert layout["xaxis"]["showgrid"] is True
+    assert light["layout"]["paper_bgcolor"] != dark["layout"]["paper_bgcolor"]
