@@ -151,8 +151,13 @@ def test_other_weights_are_told_by_their_logits(copied):
         add_features(copied.id, copied.path.parent)
     assert not copied.has("features/test.npy")
 
-    save_file({"fc.weight": weights["fc.weight"]}, file)
+    save_file(weights | {"fc.weight": weights["fc.weight"][:-1].copy()}, file)
     with pytest.raises(RunError, match=r"weights\.safetensors cannot be used"):
+        add_features(copied.id, copied.path.parent)
+
+    save_file({"fc.weight": weights["fc.weight"]}, file)
+    missing = rf"lacks .* of the network.*ols train --config .*{copied.id}-again"
+    with pytest.raises(RunError, match=missing):
         add_features(copied.id, copied.path.parent)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from ols_core.checks import check_choice
 from ols_core.config import TrainConfig
@@ -144,12 +145,34 @@ def _reopened(run: Run, split: str) -> Session:
     }
     session = open_session(config.model_copy(update=here), resumed=True)
     _check_data(run, split, session)
+    _load_weights(run, session.network)
+    return session
+
+
+def _load_weights(run: Run, network: nn.Module) -> None:
     try:
-        session.network.load_state_dict(load_file(run.path / "weights.safetensors"))
-    except (SafetensorError, OSError, RuntimeError) as error:
+        stored = load_file(run.path / "weights.safetensors")
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"Run {run.id}: weights.safetensors cannot be read: {error}") from None
+    needed = network.state_dict()
+    if absent := [name for name in needed if name not in stored]:
+        again = typed_command(
+            "train",
+            "--config",
+            str(run.path / "run.json"),
+            "--name",
+            f"{run.id}-again",
+            root=run.path.parent,
+        )
+        raise RunError(
+            f"Run {run.id}: weights.safetensors lacks {len(absent)} of the {len(needed)} tensors "
+            f"of the network, {absent[0]} first. Its training can be repeated with: {again}"
+        )
+    try:
+        network.load_state_dict(stored)
+    except RuntimeError as error:
         cause = str(error).splitlines()[0].rstrip(":.")
         raise RunError(f"Run {run.id}: weights.safetensors cannot be used: {cause}.") from None
-    return session
 
 
 def _check_data(run: Run, split: str, session: Session) -> None:
