@@ -268,6 +268,11 @@ def use_controls(dashboard: Dashboard) -> list[list[Answer]]:
         _repeated(dashboard, "logarithmic colours", lambda _: toggle.click()),
         _repeated(dashboard, "another class", choose_class),
     ]
+    dashboard.visit("Similarity")
+    sources = [page.get_by_text(name, exact=True) for name in ("confusions", "soft labels")]
+    found.append(
+        _repeated(dashboard, "similarity by another source", lambda n: sources[n % 2].click())
+    )
     dashboard.visit("Calibration")
     slider = page.get_by_role("slider", name="Bins")
     return [*found, _repeated(dashboard, "more bins", lambda _: slider.press("ArrowRight"))]

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.charts.grid import Grid
-from app.charts.theme import GREY, color, fixed_margins
+from app.charts.theme import GREY, color
 from ols_core.analysis.calibration import Reliability
 
 __all__ = ["confidence_histograms"]
@@ -27,7 +27,7 @@ def confidence_histograms(diagrams: Mapping[str, Reliability]) -> go.Figure:
     """
     columns = min(_MAX_COLUMNS, len(diagrams))
     rows = -(-len(diagrams) // columns)
-    grid = Grid(columns, [1 / rows] * rows, gap_x=0.04, gap_y=0.36 / rows)
+    grid = Grid(columns, [1 / rows] * rows, gap_x=0.04, gap_y=0.36 / rows, fixed=True)
     across = {
         "title": "confidence",
         "range": [0, 1],
@@ -41,14 +41,13 @@ def confidence_histograms(diagrams: Mapping[str, Reliability]) -> go.Figure:
         up |= {"title": "share of images"} if column == 0 else {"showticklabels": False}
         grid.axes(row, column, across, up | ({"matches": "y"} if position else {}))
         _histogram(grid, row, column, bins, color(position))
-    figure = grid.figure(
+    return grid.figure(
         height=60 + _ROW_HEIGHT * rows,
         margin={"r": 28, "t": 30},
         showlegend=False,
         bargap=0,
         barmode="overlay",
     )
-    return fixed_margins(figure)
 
 
 def _histogram(grid: Grid, row: int, column: int, bins: Reliability, shade: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from app.charts.theme import color, empty, fixed_margins, legend_above, style, translucent
+from app.charts.theme import empty, fixed_figure, line, translucent
 from ols_core.analysis.soft_labels import QUANTILE_LEVELS, Convergence
 
 __all__ = ["QUANTITIES", "convergence_curves"]
@@ -34,7 +35,7 @@ def convergence_curves(
     height : int
         In pixels.
     """
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     for position, (name, found) in enumerate(results.items()):
         if title == "Change":
             middle, band = found.mean_change, None
@@ -46,31 +47,32 @@ def convergence_curves(
         middle = middle[epochs]
         if band is not None:
             band = band[epochs]
-            figure.add_scatter(
-                x=np.concatenate([epochs, epochs[::-1]]),
-                y=np.concatenate([band[:, 0], band[::-1, 1]]),
-                fill="toself",
-                fillcolor=translucent(position),
-                line={"width": 0},
-                legendgroup=name,
-                showlegend=False,
-                hoverinfo="skip",
-            )
-        figure.add_scatter(
-            x=epochs,
-            y=middle,
-            name=name,
+            around = {
+                "type": "scatter",
+                "x": np.concatenate([epochs, epochs[::-1]]),
+                "y": np.concatenate([band[:, 0], band[::-1, 1]]),
+                "fill": "toself",
+                "fillcolor": translucent(position),
+                "line": {"width": 0},
+                "legendgroup": name,
+                "showlegend": False,
+                "hoverinfo": "skip",
+            }
+            traces.append(around)
+        curve = line(
+            epochs,
+            middle,
+            name,
+            position,
             legendgroup=name,
-            mode="lines",
-            line={"color": color(position), "width": 2},
             hovertemplate=f"{name}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
         )
-    if not figure.data:
+        traces.append(curve)
+    if not traces:
         return empty(title, "No soft labels are stored for these runs.", height)
-    figure.update_xaxes(title="epoch")
-    figure.update_yaxes(title=QUANTITIES[title], rangemode="tozero")
     heading = "Change of a row since the epoch before"
     if title != "Change":
         low, high = (f"{level:.0%}" for level in (QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]))
         heading = f"{title}: median over classes, and {low} to {high}"
-    return fixed_margins(legend_above(style(figure, heading, height)))
+    up = {"title": QUANTITIES[title], "rangemode": "tozero"}
+    return fixed_figure(traces, heading, height, x={"title": "epoch"}, y=up)

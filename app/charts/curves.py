@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from app.charts.theme import color, empty, fixed_margins, legend_above, style
+from app.charts.theme import empty, fixed_figure, line
 
 __all__ = ["CURVES", "Along", "elapsed", "training_curves", "value_curves"]
 
@@ -63,7 +63,7 @@ def training_curves(
     """
     unit, curves = CURVES[title]
     axis, positions, place = _epochs(histories) if along == "epoch" else _times(histories)
-    figure = go.Figure()
+    lines: list[dict[str, Any]] = []
     for order, (name, records) in enumerate(histories.items()):
         for key, split, dash in curves:
             points = [
@@ -74,27 +74,26 @@ def training_curves(
             if not points:
                 continue
             x, y, epochs = zip(*points, strict=True)
-            figure.add_scatter(
-                x=x,
-                y=y,
+            curve = line(
+                x,
+                y,
+                name,
+                order,
+                dash,
                 customdata=epochs,
-                name=name,
                 legendgroup=name,
                 showlegend=key == curves[-1][0],
-                mode="lines" if len(points) > 1 else "markers",
-                line={"color": color(order), "dash": dash, "width": 2},
                 hovertemplate=f"{name} {split}<br>{place}: %{{y:.4f}}<extra></extra>",
             )
-    if not figure.data:
+            lines.append(curve)
+    if not lines:
         return empty(title, "No history is stored for these runs.", height)
-    figure.update_xaxes(title=axis)
-    figure.update_yaxes(title=unit)
     # One legend entry a run: the line styles are told in the title.
     styles = [
         f"{split} {_DASH_NAMES[dash]}" if len(curves) > 1 else split for _, split, dash in curves
     ]
     heading = ", ".join([title, *filter(None, styles)])
-    return fixed_margins(legend_above(style(figure, heading, height)))
+    return fixed_figure(lines, heading, height, x={"title": axis}, y={"title": unit})
 
 
 def _epochs(histories: Mapping[str, History]) -> tuple[str, dict[str, list[float]], str]:
@@ -128,16 +127,15 @@ def value_curves(
     height : int
         In pixels.
     """
-    figure = go.Figure()
-    for position, (name, (epochs, values)) in enumerate(curves.items()):
-        figure.add_scatter(
-            x=list(epochs),
-            y=list(values),
-            name=name,
+    lines = [
+        line(
+            list(epochs),
+            list(values),
+            name,
+            position,
             mode="lines+markers",
-            line={"color": color(position), "width": 2},
             hovertemplate=f"{name}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
         )
-    figure.update_xaxes(title="epoch")
-    figure.update_yaxes(title=unit)
-    return fixed_margins(legend_above(style(figure, title, height)))
+        for position, (name, (epochs, values)) in enumerate(curves.items())
+    ]
+    return fixed_figure(lines, title, height, x={"title": "epoch"}, y={"title": unit})

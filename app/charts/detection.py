@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from app.charts.theme import GREY, color, legend_above, style
+from app.charts.theme import GREY, color, style
 from ols_core.analysis.embedding import Detection
 
 __all__ = ["precision_recall_curves"]
@@ -46,4 +46,4 @@ def precision_recall_curves(found: Mapping[str, Detection], height: int = 440) -
     figure.update_yaxes(
         title="precision: share flipped among those looked at", tickformat=".0%", range=[0, 1.05]
     )
-    return legend_above(style(figure, "Flipped labels found", height), lines=len(found))
+    return style(figure, "Flipped labels found", height, legend_lines=len(found))

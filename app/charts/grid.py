@@ -11,7 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from app.charts.theme import GREY
+from app.charts.theme import FIXED_AXIS, FIXED_MARGIN, GREY
 
 __all__ = ["Grid"]
 
@@ -31,6 +31,8 @@ class Grid:
     share_x, share_y : bool
         Whether the panels of a column have one horizontal axis, and those of a row one vertical
         axis; only the outermost one has labels then.
+    fixed : bool
+        Whether axes, of plain numbers, have their room once and for all; see `fixed_figure`.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Grid:
         gap_y: float = 0.05,
         share_x: bool = False,
         share_y: bool = False,
+        fixed: bool = False,
     ) -> None:
         self._columns = columns
         self._across = _domains([1 / columns] * columns, gap_x)
         # From the top, while shares of a figure count from the bottom.
         self._up = [(1 - high, 1 - low) for low, high in _domains(row_heights, gap_y)]
         self._share = share_x, share_y
+        self._axis, self._margin = (FIXED_AXIS, FIXED_MARGIN) if fixed else ({}, {})
         self._traces: list[dict[str, Any]] = []
         self._axes: dict[str, dict[str, Any]] = {}
         self._notes: list[dict[str, Any]] = []
@@ -73,8 +77,8 @@ class Grid:
             place_x |= {"matches": f"x{bottom}", "showticklabels": False}
         if share_y and column:
             place_y |= {"matches": f"y{self._number(row, 0)}", "showticklabels": False}
-        self._axes[f"xaxis{number}"] = place_x | dict(x)
-        self._axes[f"yaxis{number}"] = place_y | dict(y)
+        self._axes[f"xaxis{number}"] = self._axis | place_x | dict(x)
+        self._axes[f"yaxis{number}"] = self._axis | place_y | dict(y)
 
     def scene(self, row: int, column: int, axes: Sequence[Mapping[str, Any]]) -> None:
         """Make a panel in space instead, with the settings of its three axes."""
@@ -115,9 +119,15 @@ class Grid:
             }
         )
 
-    def figure(self, **layout: Any) -> go.Figure:
+    def figure(self, *, margin: Mapping[str, int] = {}, **layout: Any) -> go.Figure:
         """Build the figure; `layout` goes beside the axes, titles and lines."""
-        everything = {**self._axes, "annotations": self._notes, "shapes": self._lines, **layout}
+        everything = {
+            **self._axes,
+            "annotations": self._notes,
+            "shapes": self._lines,
+            "margin": {**self._margin, **margin},
+            **layout,
+        }
         return go.Figure({"data": self._traces, "layout": everything})
 
     def _number(self, row: int, column: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from app.charts.theme import color, empty, fixed_margins, legend_above, style
+from app.charts.theme import color, empty, fixed_figure, line
 
 __all__ = ["neighbour_bars", "neighbour_lines"]
 
@@ -33,26 +33,37 @@ def neighbour_bars(
     """
     if not masses:
         return empty(title, "No chosen run stores soft labels.", height)
-    figure = go.Figure()
-    for position, (name, values) in enumerate(masses.items()):
-        figure.add_bar(
-            x=list(values),
-            y=list(classes),
-            name=name,
-            orientation="h",
-            marker={"color": color(position)},
-            hovertemplate=f"{name}<br>%{{y}}: %{{x:.4f}}<extra></extra>",
-        )
-    figure.update_xaxes(title="mass in the soft label", rangemode="tozero")
+    bars = [
+        {
+            "type": "bar",
+            "x": list(values),
+            "y": list(classes),
+            "name": name,
+            "orientation": "h",
+            "marker": {"color": color(position)},
+            "hovertemplate": f"{name}<br>%{{y}}: %{{x:.4f}}<extra></extra>",
+        }
+        for position, (name, values) in enumerate(masses.items())
+    ]
     short = [n if len(n) <= _MAX_LETTERS else f"{n[: _MAX_LETTERS - 1]}…" for n in classes]
-    figure.update_yaxes(
-        autorange="reversed", type="category", tickvals=list(classes), ticktext=short
-    )
-    style(figure, title, height, barmode="group", bargap=0.25)
     # Names are as wide as they are long: measuring them would lay the figure out several times.
     widest = _LETTER * max(map(len, short), default=0)
-    legend_above(figure, lines=len(masses))
-    return fixed_margins(figure).update_layout(margin={"l": 16 + widest})
+    return fixed_figure(
+        bars,
+        title,
+        height,
+        x={"title": "mass in the soft label", "rangemode": "tozero"},
+        y={
+            "autorange": "reversed",
+            "type": "category",
+            "tickvals": list(classes),
+            "ticktext": short,
+        },
+        legend_lines=len(masses),
+        margin={"l": 16 + widest},
+        barmode="group",
+        bargap=0.25,
+    )
 
 
 def neighbour_lines(
@@ -74,18 +85,22 @@ def neighbour_lines(
     height : int
         In pixels.
     """
-    figure = go.Figure()
-    for position, name in enumerate(classes):
-        figure.add_scatter(
-            x=list(epochs),
-            y=rows[:, position],
-            name=name,
-            mode="lines" if len(epochs) > 1 else "markers",
-            line={"color": color(position), "width": 2},
+    lines = [
+        line(
+            list(epochs),
+            rows[:, position].tolist(),
+            name,
+            position,
             hovertemplate=f"{name}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
         )
-    figure.update_xaxes(title="epoch")
-    figure.update_yaxes(title="mass", rangemode="tozero")
-    legend = {"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}
-    style(figure, title, height, legend=legend)
-    return fixed_margins(figure)
+        for position, name in enumerate(classes)
+    ]
+    return fixed_figure(
+        lines,
+        title,
+        height,
+        x={"title": "epoch"},
+        y={"title": "mass", "rangemode": "tozero"},
+        legend_lines=0,
+        legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0},
+    )

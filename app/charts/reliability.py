@@ -9,7 +9,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from app.charts.grid import Grid
-from app.charts.theme import GREY, color, fixed_margins, legend_above, style
+from app.charts.theme import FIXED_MARGIN, GREY, color, framed
 from ols_core.analysis.calibration import CalibratedBand, Reliability, wilson_interval
 
 __all__ = ["reliability_overlay", "reliability_panels"]
@@ -46,20 +46,20 @@ def reliability_panels(
     height : int
         In pixels.
     """
-    grid = Grid(max(columns, len(bands)), _ROWS, share_x=True, share_y=True)
+    grid = Grid(max(columns, len(bands)), _ROWS, share_x=True, share_y=True, fixed=True)
     most = max(int(band.bins.counts.max()) for band in bands.values())
     for column, (name, band) in enumerate(bands.items()):
         grid.title(0, column, _heading(name, band))
         _panel(grid, band, column, first + column)
         _label(grid, column, most)
-    figure = grid.figure(
+    return grid.figure(
         height=height,
         margin={"r": _RIGHT, "t": 76},
         showlegend=False,
         bargap=0,
         barmode="overlay",
+        hovermode="x",
     )
-    return fixed_margins(figure)
 
 
 def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) -> go.Figure:
@@ -72,7 +72,7 @@ def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) 
     height : int
         In pixels.
     """
-    grid = Grid(1, _ROWS, share_x=True)
+    grid = Grid(1, _ROWS, share_x=True, fixed=True)
     _diagonal(grid, 0)
     for position, (name, band) in enumerate(bands.items()):
         bins = band.bins
@@ -107,9 +107,13 @@ def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) 
             hovertemplate=f"{name}<br>from %{{x:.1%}}: %{{y}} images<extra></extra>",
         )
     _label(grid, 0, max(int(band.bins.counts.max()) for band in bands.values()))
-    figure = style(grid.figure(), "Accuracy by confidence", height)
-    legend_above(figure, lines=-(-len(bands) // _NAMES_IN_LINE))
-    return fixed_margins(figure).update_layout(margin={"r": _RIGHT})
+    frame = framed(
+        "Accuracy by confidence",
+        height,
+        legend_lines=-(-len(bands) // _NAMES_IN_LINE),
+        margin=FIXED_MARGIN | {"r": _RIGHT},
+    )
+    return grid.figure(**frame)
 
 
 def _heading(name: str, band: CalibratedBand) -> str:
@@ -145,9 +149,10 @@ def _panel(grid: Grid, band: CalibratedBand, column: int, position: int) -> None
         "type": "bar",
         "x": centres,
         "width": widths,
-        "customdata": _details(band),
-        "hovertemplate": f"{_HOVER}<extra></extra>",
     }
+    # Everything about a bin is told by one of its bars, wherever above or below the pointer is.
+    hover = {"customdata": _details(band), "hovertemplate": f"{_HOVER}<extra></extra>"}
+    silent = {"hoverinfo": "skip"}
     # Translucent, so that the whiskers in the same colour can be seen on them.
     solid = {"color": shade, "opacity": 0.5, "line": {"width": 0.5, "color": GREY}}
     hatched = {
@@ -156,10 +161,11 @@ def _panel(grid: Grid, band: CalibratedBand, column: int, position: int) -> None
         "pattern": {"shape": "/", "fgcolor": GREY, "size": 8, "solidity": 0.2},
     }
     shaded = {"color": _BAND, "line": {"width": 1.5, "color": GREY}}
-    grid.add(0, column, y=bins.accuracy, marker=solid, **shared)
+    grid.add(0, column, y=bins.accuracy, marker=solid, **shared, **hover)
     # From accuracy to mean confidence: hatched, so that it needs no second colour.
-    grid.add(0, column, y=bins.gap, base=bins.accuracy, marker=hatched, **shared)
-    grid.add(0, column, y=band.high - band.low, base=band.low, marker=shaded, **shared)
+    grid.add(0, column, y=bins.gap, base=bins.accuracy, marker=hatched, **shared, **silent)
+    band_height = band.high - band.low
+    grid.add(0, column, y=band_height, base=band.low, marker=shaded, **shared, **silent)
     grid.add(
         0,
         column,
@@ -172,7 +178,8 @@ def _panel(grid: Grid, band: CalibratedBand, column: int, position: int) -> None
         hoverinfo="skip",
     )
     _diagonal(grid, column)
-    grid.add(1, column, y=bins.counts, marker=solid, **shared)
+    images = {"hovertemplate": "%{y} images<extra></extra>"}
+    grid.add(1, column, y=bins.counts, marker=solid, **shared, **images)
 
 
 def _diagonal(grid: Grid, column: int) -> None:

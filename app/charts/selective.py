@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from app.charts.theme import color, fixed_margins, legend_above, style
+from app.charts.theme import fixed_figure, line
 from ols_core.analysis.calibration import RiskCoverage
 
 __all__ = ["risk_coverage_curves"]
@@ -29,32 +29,43 @@ def risk_coverage_curves(
     height : int
         In pixels.
     """
-    figure = go.Figure()
+    lines = []
     for position, (name, by_score) in enumerate(curves.items()):
         for dash, (score, curve) in zip(_DASHES, by_score.items(), strict=False):
             # Points of the curve itself, the first and the last among them.
             n_points = min(_MAX_POINTS, curve.n_samples)
             drawn = np.linspace(0, curve.n_samples - 1, n_points).round().astype(int)
-            figure.add_scatter(
-                x=curve.coverage[drawn],
-                y=curve.risk[drawn],
-                name=name,
+            trace = line(
+                curve.coverage[drawn],
+                curve.risk[drawn],
+                name,
+                position,
+                dash,
                 legendgroup=name,
                 showlegend=dash == _DASHES[0],
-                mode="lines" if n_points > 1 else "markers",
-                line={"color": color(position), "dash": dash, "width": 2},
                 hovertemplate=(
                     f"{name}, {score}<br>%{{x:.1%}} accepted: %{{y:.2%}} wrong<extra></extra>"
                 ),
             )
-    figure.update_xaxes(title="coverage: share of images accepted", tickformat=".0%", range=[0, 1])
-    figure.update_yaxes(
-        title="risk: share of these that is wrong", tickformat="~%", rangemode="tozero"
-    )
+            lines.append(trace)
     scores = max(curves.values(), key=len)
     styles = ", ".join(
         f"{score} {'solid' if dash == 'solid' else 'dashed'}"
         for dash, score in zip(_DASHES, scores, strict=False)
     )
-    legend_above(style(figure, f"Risk by coverage: {styles}", height))
-    return fixed_margins(figure).update_layout(margin={"r": 28})  # room for half of the last "100%"
+    return fixed_figure(
+        lines,
+        f"Risk by coverage: {styles}",
+        height,
+        x={
+            "title": "coverage: share of images accepted",
+            "tickformat": ".0%",
+            "range": [0, 1],
+        },
+        y={
+            "title": "risk: share of these that is wrong",
+            "tickformat": "~%",
+            "rangemode": "tozero",
+        },
+        margin={"r": 28},  # room for half of the last "100%"
+    )

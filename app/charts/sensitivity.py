@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from app.charts.theme import GREY, color, legend_above, style
+from app.charts.theme import GREY, color, style
 from ols_core.analysis.calibration import BinSensitivity
 
 __all__ = ["sensitivity_curves"]
@@ -49,4 +49,4 @@ def sensitivity_curves(
     figure.update_xaxes(title="number of bins")
     figure.update_yaxes(title="ECE", tickformat="~%", rangemode="tozero")
     title = "ECE by number of bins: equal-width solid, equal-mass dashed, smooth ECE dotted"
-    return legend_above(style(figure, title, height))
+    return style(figure, title, height, legend_lines=1)

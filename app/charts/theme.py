@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 __all__ = [
     "DIVERGING",
+    "FIXED_AXIS",
+    "FIXED_MARGIN",
     "GREY",
+    "LEGEND_ABOVE",
     "RUN_COLORS",
     "SEQUENTIAL",
     "color",
     "empty",
-    "fixed_margins",
-    "legend_above",
+    "fixed_figure",
+    "framed",
+    "line",
     "on_page",
     "style",
     "translucent",
@@ -47,6 +53,11 @@ class _Page:
 
 _LIGHT = _Page("#51555F", "#2F2D2B", "#E6EAF1", "#C9CCD3", "#FFFFFF")
 _DARK = _Page("#E6EAF1", "#EDEBE8", "#31333F", "#5A5D68", "#171614")
+_MARGIN = {"l": 10, "r": 10, "t": 46, "b": 10}
+LEGEND_ABOVE = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
+FIXED_AXIS = {"automargin": False}
+FIXED_MARGIN = {"l": 70, "b": 52}
+"""Room, in pixels, for the plain numbers and titles of such axes."""
 _FONT = '"Source Sans", sans-serif'  # the one that Streamlit brings along
 
 
@@ -63,30 +74,70 @@ def translucent(position: int) -> str:
 
 def style(figure: go.Figure, title: str, height: int, **layout: Any) -> go.Figure:
     """Give a figure its title, height and margins."""
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xanchor": "left"},
-        height=height,
-        margin={"l": 10, "r": 10, "t": 46, "b": 10},
+    return figure.update_layout(framed(title, height, **layout))
+
+
+def framed(
+    title: str,
+    height: int,
+    *,
+    legend_lines: int = 0,
+    margin: Mapping[str, int] = MappingProxyType({}),
+    **layout: Any,
+) -> dict[str, Any]:
+    """Return a layout with title and margins, and so many lines of legend above the plot."""
+    legend = {"legend": LEGEND_ABOVE} if legend_lines else {}
+    top = {"t": 70 + 20 * legend_lines} if legend_lines else {}
+    return {
+        "title": {"text": title, "font": {"size": 15}, "x": 0, "xanchor": "left"},
+        "height": height,
+        "margin": {**_MARGIN, **top, **margin},
+        **legend,
         **layout,
-    )
-    return figure
+    }
 
 
-def legend_above(figure: go.Figure, lines: int = 1) -> go.Figure:
-    """Put the legend between title and plot, with room for so many lines of it."""
-    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
-    return figure.update_layout(legend=legend, margin={"t": 70 + 20 * lines})
-
-
-def fixed_margins(figure: go.Figure) -> go.Figure:
-    """Give axes of plain numbers their room once and for all.
+def fixed_figure(
+    traces: Sequence[Mapping[str, Any]],
+    title: str,
+    height: int,
+    *,
+    x: Mapping[str, Any],
+    y: Mapping[str, Any],
+    legend_lines: int = 1,
+    margin: Mapping[str, int] = MappingProxyType({}),
+    **layout: Any,
+) -> go.Figure:
+    """Make a figure whose axes, of plain numbers, have their room once and for all.
 
     Otherwise plotly.js measures every label and lays the figure out again, up to several times:
-    two figures of curves took 450 ms to draw instead of 150.
+    two figures of curves took 450 ms to draw instead of 150. It is built in one piece, as each
+    later change of a figure checks much of it again: eight bars in three colours took 9 ms.
     """
-    figure.update_xaxes(automargin=False)
-    figure.update_yaxes(automargin=False)
-    return figure.update_layout(margin={"l": 70, "b": 52})
+    axes = {"xaxis": {**FIXED_AXIS, **x}, "yaxis": {**FIXED_AXIS, **y}}
+    room = {**FIXED_MARGIN, **margin}
+    frame = framed(title, height, legend_lines=legend_lines, margin=room, **axes, **layout)
+    return go.Figure({"data": list(traces), "layout": frame})
+
+
+def line(
+    x: Sequence[float] | npt.NDArray[Any],
+    y: Sequence[float] | npt.NDArray[Any],
+    name: str,
+    position: int,
+    dash: str = "solid",
+    **trace: Any,
+) -> dict[str, Any]:
+    """Line of the run at this position; a single point is a dot."""
+    return {
+        "type": "scatter",
+        "x": x,
+        "y": y,
+        "name": name,
+        "mode": "lines" if len(x) > 1 else "markers",
+        "line": {"color": color(position), "dash": dash, "width": 2},
+        **trace,
+    }
 
 
 def empty(title: str, message: str, height: int = 300) -> go.Figure:
@@ -112,7 +163,8 @@ def on_page(figure: go.Figure, *, dark: bool) -> go.Figure:
     page = _DARK if dark else _LIGHT
     axes = {"xaxis", "yaxis"} | {name for name in layout if name.startswith(("xaxis", "yaxis"))}
     defaults = _frame(page) | {name: _axis(name, page) for name in axes}
-    drawn = go.Figure({**spec, "layout": _completed(layout, defaults)})
+    # Without checking all of it again, which takes as long as building the figure did.
+    drawn = go.Figure({**spec, "layout": _completed(layout, defaults)}, _validate=False)
     drawn.layout.template = None  # it was born with the default one
     return drawn
 

@@ -6,7 +6,7 @@ import html
 
 import plotly.graph_objects as go
 
-from app.charts.theme import legend_above
+from app.charts.theme import LEGEND_ABOVE
 from ols_core.runs import DatasetInfo
 
 __all__ = ["in_column", "plain_names"]
@@ -17,9 +17,9 @@ _LINE = 20  # of the legend
 
 def in_column(figure: go.Figure, n_runs: int) -> go.Figure:
     """Give the legend of a figure a line for each run, as long ids need it in a narrow column."""
-    legend_above(figure)
     room = _LINE * n_runs
     return figure.update_layout(
+        legend=LEGEND_ABOVE,
         title={"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 16}},
         margin={"t": _TITLE + room},
         height=figure.layout.height + room - _LINE,
