@@ -269,7 +269,7 @@ def use_controls(dashboard: Dashboard) -> list[list[Answer]]:
         _repeated(dashboard, "another class", choose_class),
     ]
     dashboard.visit("Similarity")
-    sources = [page.get_by_text(name, exact=True) for name in ("confusions", "soft labels")]
+    sources = [page.get_by_text(name, exact=True) for name in ("classifier", "soft labels")]
     found.append(
         _repeated(dashboard, "similarity by another source", lambda n: sources[n % 2].click())
     )
