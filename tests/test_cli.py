@@ -13,6 +13,7 @@ from scipy import stats
 from ols_core.cli import main
 from ols_core.config import TrainConfig
 from ols_core.remedies import dashboard_command, typed_command
+from ols_core.run_manager import edit_run
 from ols_core.run_writer import RunWriter
 from ols_core.runs import ROOT_VARIABLE, load_run
 from tests.synthetic import synthetic_run
@@ -115,6 +116,14 @@ def test_runs_of_an_empty_folder_say_how_to_make_one(ols, tmp_path):
     code, out, _ = ols("runs", "--root", tmp_path)
     assert code == 0
     assert "ols train --dataset digits --method ols" in out
+
+
+def test_the_list_of_runs_tells_the_archived_ones(ols, tmp_path):
+    edit_run(synthetic_run(tmp_path, "old"), archived=True)
+    synthetic_run(tmp_path, "new")
+    _, out, _ = ols("runs", "--root", tmp_path)
+    assert out.count("finished") == 2
+    assert out.count("archived") == 1
 
 
 def test_the_folder_of_the_runs_comes_from_the_environment_as_for_the_dashboard(

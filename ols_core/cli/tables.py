@@ -40,7 +40,8 @@ def runs_table(runs: Sequence[Run]) -> Table:
     _add_metrics(table, _OF_A_RUN)
     for run in runs:
         info = run.info
-        about = [run.id, run.status, info.method, info.model.name, info.dataset.name]
+        status = f"{run.status}, archived" if info.archived else run.status
+        about = [run.id, status, info.method, info.model.name, info.dataset.name]
         table.add_row(*about, *_cells(info.summary.get("test", {}), _OF_A_RUN))
     return table
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
@@ -31,9 +30,5 @@ def figures(app: AppTest) -> list[dict[str, Any]]:
 
 
 def array(value: Any) -> np.ndarray:
-    """A plotly array: a list, or base64 bytes with their type."""
-    if isinstance(value, dict):
-        flat = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
-        shape = [int(n) for n in value.get("shape", str(flat.size)).split(",")]
-        return flat.reshape(shape)
+    """Numbers of a figure on a page, where a gap is null."""
     return np.array(value, dtype=float)

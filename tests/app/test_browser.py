@@ -19,6 +19,11 @@ from tests.app.browser import REPOSITORY, served
 from tests.synthetic import synthetic_run
 
 RUNS = ["cifar100-resnet20-ce", "cifar100-resnet20-ls", "cifar100-resnet20-ols"]
+ARCHIVED = [
+    f"{regime}-{method}-s0"
+    for regime in ("cifar100-short", "fashion-mnist-noise40")
+    for method in ("ce", "ls", "ols")
+]
 ROOT = REPOSITORY / DEFAULT_ROOT
 
 
@@ -42,17 +47,36 @@ def _no_error(page: Page) -> None:
 
 
 def test_the_bundled_runs_are_real_and_finished():
-    for run_id in RUNS:
+    for run_id in [*RUNS, *ARCHIVED]:
         run = load_run(run_id, ROOT)
         assert run.info.source == "trained"
         assert run.status == "finished"
-        assert run.info.dataset.name == "cifar100"
+        assert run.info.archived == (run_id in ARCHIVED)
         assert run.labels().shape == (10_000,)
-        assert len(run.history) == run.info.config["epochs"]
-        assert find_layout([Member(run)], LayoutRequest()) is not None
-    files = [file for folder in (*RUNS, "_datasets") for file in (ROOT / folder).rglob("*")]
+        assert len(run.history) == run.info.config["epochs"] == run.soft_label_epochs[-1]
+        recorded = run.info.summary["test"]
+        right = run.logits().argmax(axis=1) == run.labels()
+        assert right.mean() == pytest.approx(recorded["accuracy"], abs=2e-4)  # half precision
+        assert run.classifier_weight().shape == (run.n_classes, run.info.model.n_features)
+    for run_id in RUNS:
+        assert find_layout([Member(load_run(run_id, ROOT))], LayoutRequest()) is not None
+    folders = (*RUNS, *ARCHIVED, "_datasets")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
     total = sum(f.stat().st_size for f in files if f.is_file() and "resume" not in f.parts)
     assert total < 30e6
+
+
+def test_archived_runs_are_listed_when_asked_for_and_open_by_a_link(page, dashboard):
+    chosen = "&".join(f"runs={run_id}" for run_id in ARCHIVED[:3])
+    _open(page, f"{dashboard}/?{chosen}&archived=true", "Overview")
+    for run_id in [*RUNS, *ARCHIVED]:
+        row = page.get_by_test_id("stDataFrame").first.locator("td", has_text=run_id)
+        expect(row.first).to_be_attached()
+    _open(page, f"{dashboard}/calibration?{chosen}", "Calibration")
+    expect(page.get_by_text(f"{ARCHIVED[2]}: ", exact=False).first).to_contain_text(
+        "under-confident"
+    )
+    _no_error(page)
 
 
 def test_overview_lists_the_runs_and_draws_their_curves(page, dashboard):
