@@ -43,7 +43,7 @@ def interval_plot(
             grid.add(0, column, **_point(found, position))
         across = {"title": f"minus {baseline}: left is better", "nticks": 5}
         grid.axes(0, column, across, {"autorange": "reversed", "type": "category"})
-        grid.vertical_line(0, column, 0.0)
+        grid.line(0, column, (0, 0))
     return grid.figure(
         height=130 + 36 * (len(differences) // len(metrics)),
         margin={"l": 10, "r": 10, "t": 40, "b": 10},

@@ -103,21 +103,15 @@ class Grid:
             }
         )
 
-    def vertical_line(self, row: int, column: int, x: float) -> None:
-        """Mark a value across a panel."""
+    def line(
+        self, row: int, column: int, x: tuple[float, float], y: tuple[float, float] | None = None
+    ) -> None:
+        """Draw a dashed line from end to end, across the whole height unless `y` is given."""
         number = self._number(row, column)
-        self._lines.append(
-            {
-                "type": "line",
-                "x0": x,
-                "x1": x,
-                "y0": 0,
-                "y1": 1,
-                "xref": f"x{number}",
-                "yref": f"y{number} domain",
-                "line": {"color": GREY, "dash": "dash", "width": 1},
-            }
-        )
+        ends = {"x0": x[0], "x1": x[1]} | dict(zip(("y0", "y1"), y or (0, 1), strict=True))
+        place = {"xref": f"x{number}", "yref": f"y{number}" + ("" if y else " domain")}
+        dashes = {"color": GREY, "dash": "dash", "width": 1.5}
+        self._lines.append({"type": "line", **ends, **place, "line": dashes})
 
     def figure(self, *, margin: Mapping[str, int] = {}, **layout: Any) -> go.Figure:
         """Build the figure; `layout` goes beside the axes, titles and lines."""

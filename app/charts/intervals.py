@@ -32,7 +32,7 @@ def interval_panels(quantities: Mapping[str, Mapping[str, Interval]]) -> go.Figu
     }
     columns = min(_COLUMNS, len(known))
     rows = -(-len(known) // columns)
-    grid = Grid(columns, [1 / rows] * rows, gap_x=0.03, gap_y=0.3 / rows, share_y=True)
+    grid = Grid(columns, [1 / rows] * rows, gap_x=0.03, gap_y=0.36 / rows, share_y=True)
     for place, (title, by_run) in enumerate(known.items()):
         row, column = divmod(place, columns)
         grid.title(row, column, title)

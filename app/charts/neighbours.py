@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from app.charts.theme import color, empty, fixed_figure, line
 __all__ = ["neighbour_bars", "neighbour_lines"]
 
 _LETTER = 7  # pixels, on average
+_SYMBOL = 45  # pixels, with the gaps around it
+_NARROW = 300  # pixels: a plot in a third of a small screen
 _MAX_LETTERS = 24
 
 
@@ -101,6 +104,11 @@ def neighbour_lines(
         height,
         x={"title": "epoch"},
         y={"title": "mass", "rangemode": "tozero"},
-        legend_lines=0,
-        legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0},
+        legend_lines=_lines_of(classes),
     )
+
+
+def _lines_of(names: Sequence[str]) -> int:
+    """Lines that the names take in the legend of a narrow figure, at most."""
+    widest = _SYMBOL + _LETTER * max(map(len, names), default=0)
+    return ceil(len(names) / max(1, _NARROW // widest))

@@ -73,24 +73,24 @@ def reliability_overlay(bands: Mapping[str, CalibratedBand], height: int = 620) 
         In pixels.
     """
     grid = Grid(1, _ROWS, share_x=True, fixed=True)
-    _diagonal(grid, 0)
+    grid.line(0, 0, (0, 1), (0, 1))
     for position, (name, band) in enumerate(bands.items()):
         bins = band.bins
-        filled = bins.counts > 0
         shade = color(position)
         grid.add(
             0,
             0,
             type="scatter",
-            x=bins.confidence[filled],
-            y=bins.accuracy[filled],
-            error_y=_whiskers(bins, filled, shade),
+            x=bins.confidence,
+            y=bins.accuracy,
+            error_y=_whiskers(bins, shade),
+            connectgaps=True,
             name=f"{name}, ECE {bins.ece:.2%}",
             legendgroup=name,
             mode="lines+markers",
             line={"color": shade, "width": 2},
             marker={"size": 7},
-            customdata=_details(band)[filled],
+            customdata=_details(band),
             hovertemplate=f"{name}<br>{_HOVER}<extra></extra>",
         )
         grid.add(
@@ -142,14 +142,8 @@ def _label(grid: Grid, column: int, most: int) -> None:
 def _panel(grid: Grid, band: CalibratedBand, column: int, position: int) -> None:
     bins = band.bins
     widths = np.diff(bins.edges)
-    centres = bins.edges[:-1] + widths / 2
-    filled = bins.counts > 0
     shade = color(position)
-    shared = {
-        "type": "bar",
-        "x": centres,
-        "width": widths,
-    }
+    shared = {"type": "bar", "x": bins.edges[:-1] + widths / 2, "width": widths}
     # Everything about a bin is told by one of its bars, wherever above or below the pointer is.
     hover = {"customdata": _details(band), "hovertemplate": f"{_HOVER}<extra></extra>"}
     silent = {"hoverinfo": "skip"}
@@ -161,47 +155,23 @@ def _panel(grid: Grid, band: CalibratedBand, column: int, position: int) -> None
         "pattern": {"shape": "/", "fgcolor": GREY, "size": 8, "solidity": 0.2},
     }
     shaded = {"color": _BAND, "line": {"width": 1.5, "color": GREY}}
-    grid.add(0, column, y=bins.accuracy, marker=solid, **shared, **hover)
+    whiskers = _whiskers(bins, shade)
+    grid.add(0, column, y=bins.accuracy, marker=solid, error_y=whiskers, **shared, **hover)
     # From accuracy to mean confidence: hatched, so that it needs no second colour.
     grid.add(0, column, y=bins.gap, base=bins.accuracy, marker=hatched, **shared, **silent)
     band_height = band.high - band.low
     grid.add(0, column, y=band_height, base=band.low, marker=shaded, **shared, **silent)
-    grid.add(
-        0,
-        column,
-        type="scatter",
-        x=centres[filled],
-        y=bins.accuracy[filled],
-        error_y=_whiskers(bins, filled, shade),
-        mode="markers",
-        marker={"color": shade, "size": 1},
-        hoverinfo="skip",
-    )
-    _diagonal(grid, column)
+    grid.line(0, column, (0, 1), (0, 1))
     images = {"hovertemplate": "%{y} images<extra></extra>"}
     grid.add(1, column, y=bins.counts, marker=solid, **shared, **images)
 
 
-def _diagonal(grid: Grid, column: int) -> None:
-    grid.add(
-        0,
-        column,
-        type="scatter",
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": GREY, "dash": "dash", "width": 1.5},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
-def _whiskers(bins: Reliability, filled: npt.NDArray[np.bool_], shade: str) -> dict[str, object]:
-    """Wilson's interval of the accuracy of the bins that hold an image."""
+def _whiskers(bins: Reliability, shade: str) -> dict[str, object]:
+    """Wilson's interval of the accuracy of each bin; none where there is no image."""
     low, high = wilson_interval(bins.accuracy, bins.counts)
     return {
-        "array": (high - bins.accuracy)[filled],
-        "arrayminus": (bins.accuracy - low)[filled],
+        "array": high - bins.accuracy,
+        "arrayminus": bins.accuracy - low,
         "color": shade,
         "thickness": 2,
         "width": 3,

@@ -84,7 +84,7 @@ def test_the_reliability_diagram_draws_exactly_what_was_computed():
     bins = band.bins
     figure = reliability_panels({"one": band, "two": band}, first=1)
 
-    accuracy, gap, shade, whiskers, _, counts = figure.data[:6]
+    accuracy, gap, shade, counts = figure.data[:4]
     np.testing.assert_array_equal(accuracy.y.astype(float), bins.accuracy)
     np.testing.assert_array_equal(np.array(gap.base, dtype=float), bins.accuracy)
     np.testing.assert_allclose(np.array(gap.base, float) + gap.y.astype(float), bins.confidence)
@@ -94,11 +94,13 @@ def test_the_reliability_diagram_draws_exactly_what_was_computed():
     np.testing.assert_allclose(accuracy.x - accuracy.width / 2, bins.edges[:-1])
     filled = bins.counts > 0
     low, high = wilson_interval(bins.accuracy[filled], bins.counts[filled])
-    np.testing.assert_allclose(whiskers.y + whiskers.error_y.array, high)
-    np.testing.assert_allclose(whiskers.y - whiskers.error_y.arrayminus, low)
+    whiskers = accuracy.error_y
+    np.testing.assert_allclose((bins.accuracy + whiskers.array.astype(float))[filled], high)
+    np.testing.assert_allclose((bins.accuracy - whiskers.arrayminus.astype(float))[filled], low)
     assert not filled.all()
+    assert np.isnan(whiskers.array[~filled].astype(float)).all()
     assert accuracy.marker.color == RUN_COLORS[1]
-    assert figure.data[6].marker.color == RUN_COLORS[2]
+    assert figure.data[4].marker.color == RUN_COLORS[2]
     assert figure.layout.yaxis3.range[1] > bins.counts.max()
 
 
@@ -124,10 +126,9 @@ def test_runs_on_common_axes_keep_bins_and_colours():
     band = _band()
     figure = reliability_overlay({"one": band, "two": band})
     lines = [trace for trace in figure.data if trace.mode == "lines+markers"]
-    filled = band.bins.counts > 0
     for position, line in enumerate(lines):
-        np.testing.assert_array_equal(line.x, band.bins.confidence[filled])
-        np.testing.assert_array_equal(line.y, band.bins.accuracy[filled])
+        np.testing.assert_array_equal(line.x, band.bins.confidence)
+        np.testing.assert_array_equal(line.y, band.bins.accuracy)
         assert line.line.color == line.error_y.color == RUN_COLORS[position]
     assert [line.name.split(",")[0] for line in lines] == ["one", "two"]
     steps = figure.data[-1]
