@@ -7,11 +7,12 @@ repeated from what it recorded.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ols_core.errors import ArgumentError
 
@@ -25,6 +26,7 @@ __all__ = [
     "Schedule",
     "TrainConfig",
     "load_config",
+    "parse_label_noise",
 ]
 
 Method = Literal[
@@ -48,6 +50,7 @@ Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["onecycle", "cosine", "step"]
 Augment = Literal["auto", "none", "crop", "crop-flip"]
 Policy = Literal["none", "randaugment", "autoaugment"]
+NOISE_KINDS = ("symmetric", "asymmetric", "pairflip")
 
 
 def _parsed(text: str) -> Any:
@@ -69,6 +72,34 @@ def _from_pairs(value: Any) -> Any:
 def _from_list(value: Any) -> Any:
     """Turn what is typed, ``60,120``, into a list."""
     return value.split(",") if isinstance(value, str) else value
+
+
+def parse_label_noise(text: str) -> tuple[str, float]:
+    """Kind and share of label noise, from ``KIND:SHARE``.
+
+    Raises
+    ------
+    ArgumentError
+        If the kind is unknown, or the share is not a number from 0 to 1.
+
+    Examples
+    --------
+    >>> parse_label_noise("symmetric:0.4")
+    ('symmetric', 0.4)
+    """
+    kind, _, share = text.partition(":")
+    if kind in NOISE_KINDS and re.fullmatch(r"\d*\.?\d+", share) and float(share) <= 1:
+        return kind, float(share)
+    kinds = ", ".join(f"{name}:SHARE" for name in NOISE_KINDS)
+    raise ArgumentError(
+        f"label_noise: expected one of {kinds}, with a SHARE from 0 to 1 such as 0.4, got {text!r}."
+    )
+
+
+def _checked_noise(text: str | None) -> str | None:
+    if text is not None:
+        parse_label_noise(text)
+    return text
 
 
 class TrainConfig(BaseModel):
@@ -125,8 +156,8 @@ class TrainConfig(BaseModel):
     ] = 0.0
     label_noise: Annotated[
         str | None,
+        AfterValidator(_checked_noise),
         Field(
-            pattern=r"^(symmetric|asymmetric|pairflip):(0?\.\d+|0|1|1\.0*)$",
             description="Flip training labels: symmetric:0.4, asymmetric:0.3 or pairflip:0.2.",
         ),
     ] = None
@@ -250,6 +281,8 @@ def _sentence(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{name}: no such option; known are {', '.join(TrainConfig.model_fields)}."
+    if problem["type"] == "value_error":  # a sentence of our own
+        return str(problem["ctx"]["error"])
     message = problem["msg"]
     return f"{name}: {message[0].lower()}{message[1:]}, got {problem['input']!r}."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -251,6 +252,8 @@ def _cause(error: Exception) -> str:
             f"it holds more than tensors ({code[1]}), and unpickling that could execute code. Save "
             "the parameters alone, with torch.save(model.state_dict(), FILE), or as .safetensors"
         )
+    if isinstance(error, (pickle.UnpicklingError, EOFError)):
+        return "it is damaged or no file of PyTorch's; fetch it again"
     return f"{type(error).__name__}: {error}".splitlines()[0].split(". ")[0].rstrip(".: ")
 
 

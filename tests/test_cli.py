@@ -16,6 +16,7 @@ from ols_core.remedies import dashboard_command, typed_command
 from ols_core.run_manager import edit_run
 from ols_core.run_writer import RunWriter
 from ols_core.runs import ROOT_VARIABLE, load_run
+from tests.conftest import REPOSITORY
 from tests.synthetic import synthetic_run
 
 SMALL = ("--dataset", "digits", "--train-per-class", 10)
@@ -79,7 +80,8 @@ def test_a_recorded_run_can_be_repeated(ols, tmp_path):
         (("train", "--dataset", "mnist"), 2, "dataset must be digits"),
         (("train", "--model", "resnet21"), 2, "model must be one of"),
         (("train", "--config", "nowhere.toml"), 2, "no such file"),
-        (("train", "--dataset", "folder:nowhere"), 1, "no such folder"),
+        (("train", "--dataset", "folder:nowhere"), 1, "Expected train/CLASS/"),
+        (("train", "--label-noise", "symmetric:40%"), 2, "with a SHARE from 0 to 1"),
         (("train", "--dataset", "cifar10", "--data-dir", "nowhere"), 1, "--download"),
         (("train", "--name", "../x"), 2, "run name must be"),
         (("resume", "nothing"), 1, "No run 'nothing'"),
@@ -96,6 +98,8 @@ def test_a_recorded_run_can_be_repeated(ols, tmp_path):
         (("sweep", "--recipe", "cub-resnet50", "--methods", "olss"), 2, "method: input"),
         (("sweep", "--recipe", "cub-resnet50", "--set", "alpha"), 2, "--set must be NAME=VALUE"),
         (("sweep", "--recipe", "cub-resnet50", "--set", "epocs=1"), 2, "no such option"),
+        (("sweep", "--recipe", "cub-resnet50", "--set", "model=nonet"), 2, "model must be one of"),
+        (("sweep", "--recipe", "cub-resnet50"), 1, "Expected train/CLASS/"),
         (("table",), 1, "No finished run"),
         (("table", "nothing"), 1, "No run begins with 'nothing'"),
         (("table", "--format", "html"), 2, "--format must be one of"),
@@ -397,3 +401,21 @@ def test_a_signal_stops_a_run_that_can_be_resumed(ols, tmp_path, monkeypatch, si
     finished = load_run("one", tmp_path)
     assert finished.status == "finished"
     assert [record["epoch"] for record in finished.history] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cifar100-100-per-class", ("--baseline", "ce")),
+        ("fashion-mnist-noise40", ("--baseline", "ce")),
+        ("cifar100-short", ()),
+    ],
+)
+def test_the_results_page_is_what_the_recorded_results_give(run_ols, name, options):
+    page = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
+    file = REPOSITORY / "docs" / "results" / f"{name}.json"
+    code, out, _ = run_ols("table", "--from", file, *options, "--format", "markdown")
+    assert code == 0
+    rows = [line for line in out.splitlines() if line.startswith("|")]
+    assert len(rows) >= 5
+    assert [row for row in rows if row not in page] == []

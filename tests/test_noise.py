@@ -103,10 +103,11 @@ def test_the_argument_is_left_as_it_is():
 @pytest.mark.parametrize(
     ("noise", "message"),
     [
-        ("uniform:0.2", "the kind of label_noise must be one of 'symmetric', 'asymmetric'"),
-        ("symmetric", "label_noise must be symmetric:SHARE, such as symmetric:0.2"),
-        ("symmetric:much", "label_noise must be symmetric:SHARE"),
-        ("pairflip:1.5", r"the share of label_noise must be a number in \[0, 1\]"),
+        ("uniform:0.2", "expected one of symmetric:SHARE, asymmetric:SHARE, pairflip:SHARE"),
+        ("symmetric", "with a SHARE from 0 to 1 such as 0.4, got 'symmetric'"),
+        ("symmetric:much", "got 'symmetric:much'"),
+        ("symmetric:40%", "got 'symmetric:40%'"),
+        ("pairflip:1.5", "got 'pairflip:1.5'"),
         ("asymmetric:0.3", "use pairflip:SHARE"),
     ],
 )

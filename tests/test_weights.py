@@ -144,6 +144,9 @@ def test_unreadable_files_are_refused(source, tmp_path):
         load_weights(source, tmp_path / "nothing.pth")
     with pytest.raises(DataError, match=r"expected a file named \.safetensors.*got '\.onnx'"):
         load_weights(source, tmp_path / "weights.onnx")
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(DataError, match="damaged or no file of PyTorch's; fetch it again"):
+        load_weights(source, tmp_path / "empty.pth")
     for name in ("text.pth", "text.safetensors"):
         (tmp_path / name).write_text("hello")
         with pytest.raises(DataError, match=f"{name}: not readable as weights"):

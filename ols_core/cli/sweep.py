@@ -25,6 +25,7 @@ from ols_core.cli.common import (
     starting_options,
 )
 from ols_core.errors import ArgumentError
+from ols_core.jobs.preflight import check_startable
 from ols_core.runs import DEFAULT_ROOT, Run
 from ols_core.sweep import Outcome, Step, existing_run, next_step, plan_sweep, run_steps
 
@@ -82,6 +83,9 @@ def sweep_verb(
         for step in steps:
             output.print(f"{step.action:<7}{step.run.id}  ({step.reason})", highlight=False)
         return
+    for step in steps:
+        if step.action != "skip":
+            check_startable(step.run.config)
     previous = signal.signal(signal.SIGTERM, _terminated)
     try:
         with SweepProgress(steps) as progress:

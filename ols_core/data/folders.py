@@ -18,7 +18,14 @@ from ols_core.data.superclasses import cifar100_superclasses, read_superclasses
 from ols_core.data.types import Dataset, ImageSet
 from ols_core.errors import DataError
 
-__all__ = ["decode", "list_class_folders", "native_size", "read_folder", "read_image"]
+__all__ = [
+    "check_folder",
+    "decode",
+    "list_class_folders",
+    "native_size",
+    "read_folder",
+    "read_image",
+]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 SMALL_SIDE = 64  # pixels: up to this size all images of a data set fit in memory
@@ -44,8 +51,7 @@ def read_folder(folder: Path, seed: int, image_size: int | None = None) -> Datas
     DataError
         If the folder, its classes or its images are absent, or the splits' classes differ.
     """
-    if not folder.is_dir():
-        raise DataError(f"folder:{folder}: no such folder.")
+    check_folder(folder)
     if (folder / "train").is_dir():
         class_names, splits = _read_splits(folder)
     else:
@@ -62,6 +68,21 @@ def read_folder(folder: Path, seed: int, image_size: int | None = None) -> Datas
         augment="crop-flip",
         superclasses=superclasses or cifar100_superclasses(class_names),
     )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder of images that is not there, and say how it is to look.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"folder:{folder}: no such folder. Expected train/CLASS/* and test/CLASS/*, or "
+            "CLASS/* alone; name it with --dataset folder:PATH."
+        )
 
 
 def list_class_folders(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ols_core.checks import check_choice, check_integer, check_labels, check_range, invalid
+from ols_core.checks import check_integer, check_labels
+from ols_core.config import parse_label_noise
 from ols_core.data.splits import rank_within_class
 from ols_core.data.types import Dataset
 from ols_core.errors import ArgumentError
@@ -71,7 +72,7 @@ def flip_labels(
     """
     check_integer("n_classes", n_classes, 2)
     labels = check_labels("labels", labels, len(labels), n_classes)
-    kind, share = _parse(noise)
+    kind, share = parse_label_noise(noise)
     random = np.random.default_rng(derive_seed(seed, "label-noise"))
     n_moved = np.rint(share * np.bincount(labels, minlength=n_classes))
     moved = rank_within_class(labels, random) < n_moved[labels]
@@ -120,14 +121,3 @@ def similar_classes(dataset: Dataset) -> Labels | None:
         members = np.flatnonzero(groups == group)
         successors[members] = np.roll(members, -1)
     return None if (successors == np.arange(len(names))).all() else successors
-
-
-def _parse(noise: str) -> tuple[str, float]:
-    kind, _, text = noise.partition(":")
-    check_choice("the kind of label_noise", kind, ("symmetric", "asymmetric", "pairflip"))
-    try:
-        share = float(text)
-    except ValueError:
-        raise invalid("label_noise", f"{kind}:SHARE, such as {kind}:0.2", noise) from None
-    check_range("the share of label_noise", share, 0.0, 1.0)
-    return kind, share

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ols_core.checks import invalid
 from ols_core.config import TrainConfig
+from ols_core.data.folders import check_folder
 from ols_core.errors import DataError
 
 __all__ = ["DATASETS", "DOWNLOADABLE", "NETWORKS", "check_startable"]
@@ -60,8 +61,7 @@ def check_startable(config: TrainConfig, download: bool = False) -> None:
         raise invalid("model", f"one of {', '.join(NETWORKS)} or timm:NAME", config.model)
     kind, _, path = config.dataset.partition(":")
     if kind == "folder" and path:
-        if not Path(path).is_dir():
-            raise DataError(f"folder:{path}: no such folder.")
+        check_folder(Path(path))
     elif config.dataset not in DATASETS:
         raise invalid("dataset", f"{', '.join(DATASETS)} or folder:PATH", config.dataset)
     elif kind in _FILES and not download:

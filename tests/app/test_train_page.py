@@ -99,7 +99,7 @@ REFUSED = {
     "epochs": (0, "epochs: input should be greater than or equal to 1, got 0."),
     "seed": (None, "seed: input should be a valid integer, got None."),
     "lr": (-0.1, "lr: input should be greater than 0, got -0.1."),
-    "label_noise": ("much", "label_noise: string should match pattern"),
+    "label_noise": ("much", "label_noise: expected one of symmetric:SHARE"),
     "milestones": ("a", "milestones.0: input should be a valid integer"),
     "loss_options": ("cap=[1]", "loss_options.cap."),
     "name": ("../up", "run name must be 1 to 100 of"),
