@@ -132,13 +132,16 @@ def distance_from_similarity(similarity: npt.ArrayLike) -> npt.NDArray[np.float6
     return np.maximum(distance, 0.0)
 
 
-def class_hierarchy(similarity: npt.ArrayLike) -> Hierarchy:
+def class_hierarchy(similarity: npt.ArrayLike, *, optimal_ordering: bool = True) -> Hierarchy:
     """Cluster classes by average linkage, with similar leaves side by side.
 
     Parameters
     ----------
     similarity : array-like of shape (n_classes, n_classes)
         Symmetric; the diagonal is ignored and NaN is as far as the farthest known pair.
+    optimal_ordering : bool
+        Without, the leaves come in any order that the tree allows, and a thousand classes are
+        clustered in a fifth of the time. The tree is the same.
 
     Returns
     -------
@@ -165,7 +168,9 @@ def class_hierarchy(similarity: npt.ArrayLike) -> Hierarchy:
     distance = distance_from_similarity(similarity)
     condensed = distance[np.triu_indices(len(distance), 1)]
     tree = np.asarray(linkage(condensed, method="average"))
-    order = optimal_order(tree, np.asarray(leaves_list(tree), dtype=np.int64), distance)
+    order = np.asarray(leaves_list(tree), dtype=np.int64)
+    if optimal_ordering:
+        order = optimal_order(tree, order, distance)
     return Hierarchy(order, _with_leaves_in(order, tree))
 
 

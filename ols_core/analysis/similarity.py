@@ -6,18 +6,21 @@ nothing about two classes. Higher is more alike; NaN elsewhere is a pair of whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
-from ols_core.analysis._agreement import Mantel, agreement_matrix, mantel_test, rank_agreement
+from ols_core.analysis._agreement import (
+    Mantel,
+    agreement_matrix,
+    mantel_test,
+    mantel_tests,
+    rank_agreement,
+)
 from ols_core.analysis._arrays import FloatArray, IntArray, as_matrix, as_square, first_true
 from ols_core.analysis._class_map import ClassMap, class_map
 from ols_core.analysis._clustering import (
     Dendrogram,
     Hierarchy,
-    check_similarity,
     class_hierarchy,
     cut_clusters,
     cut_height,
@@ -26,6 +29,13 @@ from ols_core.analysis._clustering import (
     superclass_agreement,
 )
 from ols_core.analysis._order import OrderKind, class_order
+from ols_core.analysis._pairs import (
+    ClassPair,
+    PairComparison,
+    compare_pairs,
+    leading_pairs,
+    similar_pairs,
+)
 from ols_core.analysis._taxonomy import (
     SuperclassRecovery,
     TaxonomyAgreement,
@@ -42,19 +52,23 @@ __all__ = [
     "Hierarchy",
     "Mantel",
     "OrderKind",
+    "PairComparison",
     "SuperclassRecovery",
     "TaxonomyAgreement",
     "agreement_matrix",
     "class_hierarchy",
     "class_map",
     "class_order",
+    "compare_pairs",
     "confusion_matrix",
     "confusion_rates",
     "cut_clusters",
     "cut_height",
     "dendrogram",
     "distance_from_similarity",
+    "leading_pairs",
     "mantel_test",
+    "mantel_tests",
     "rank_agreement",
     "similar_pairs",
     "similarity_from_centroids",
@@ -65,21 +79,6 @@ __all__ = [
     "superclass_recovery",
     "taxonomy_agreement",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class ClassPair:
-    """Two classes and how alike they are; `first` is the lower index.
-
-    Attributes
-    ----------
-    first, second : int
-    similarity : float
-    """
-
-    first: int
-    second: int
-    similarity: float
 
 
 def similarity_from_soft_labels(soft_labels: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -285,36 +284,6 @@ def similarity_from_classifier(weight: npt.ArrayLike) -> npt.NDArray[np.float64]
     if len(values) < 2:
         raise invalid("weight", "of at least 2 rows, one for each class", values.shape)
     return _cosines(values, values.mean(axis=0))
-
-
-def similar_pairs(similarity: npt.ArrayLike, n: int = 10) -> tuple[ClassPair, ...]:
-    """Most similar pairs of classes, each pair once, most similar first.
-
-    Parameters
-    ----------
-    similarity : array-like of shape (n_classes, n_classes)
-        Symmetric; the diagonal and NaN are ignored.
-    n : int
-        How many at most, at least 1. Of equally similar pairs the lower indices go first.
-
-    Raises
-    ------
-    ArgumentError
-        If the matrix is no similarity or `n` is below 1.
-
-    Examples
-    --------
-    >>> similar_pairs([[0, 0.1, 0.4], [0.1, 0, 0.2], [0.4, 0.2, 0]], n=1)
-    (ClassPair(first=0, second=2, similarity=0.4),)
-    """
-    check_integer("n", n, 1)
-    matrix = check_similarity("similarity", similarity).astype(np.float64)
-    first, second = np.triu_indices(len(matrix), 1)
-    values = matrix[first, second]
-    # NaN sorts to the end
-    best = np.argsort(-values, kind="stable")[:n]
-    best = best[~np.isnan(values[best])]
-    return tuple(ClassPair(int(first[b]), int(second[b]), float(values[b])) for b in best)
 
 
 def _symmetrised(matrix: FloatArray) -> npt.NDArray[np.float64]:

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import math
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from ols_core.analysis._permutations import permutation_blocks
 from ols_core.analysis.similarity import (
     agreement_matrix,
     mantel_test,
+    mantel_tests,
     rank_agreement,
     similarity_from_soft_labels,
 )
@@ -135,6 +136,42 @@ class TestMantel:
             mantel_test(random_similarity(0), random_similarity(1), 0)
         with pytest.raises(ArgumentError, match="seed must be an integer of at least 0"):
             mantel_test(random_similarity(0), random_similarity(1), seed=-1)
+
+    def test_many_at_once_are_the_same_as_one_by_one(self):
+        sources = {
+            "soft labels": random_similarity(0, 9),
+            "some": without(random_similarity(1, 9), 2),
+            "features": random_similarity(2, 9).round(1),
+            "flat": np.ones((9, 9)),
+        }
+        found = mantel_tests(sources, 60, seed=3)
+        expected = {
+            (a, b): mantel_test(sources[a], sources[b], 60, seed=3)
+            for a, b in combinations(sources, 2)
+        }
+        assert list(found) == list(expected)
+        assert repr(found) == repr(expected)  # in which NaN is like NaN
+
+    def test_of_more_classes_than_are_permuted_at_once_agrees_with_a_product(self):
+        first, second = random_similarity(0, 230), random_similarity(1, 230)
+        upper = np.triu_indices(230, 1)
+        ranks = [np.zeros((230, 230)) for _ in range(2)]
+        for square, matrix in zip(ranks, (first, second), strict=True):
+            square[upper] = rankdata(matrix[upper])
+        fixed, moving = (square + square.T for square in ranks)
+        products = [
+            np.vdot(fixed, moving[np.ix_(order, order)])
+            for block in permutation_blocks(99, 230, 0)
+            for order in block
+        ]
+        reached = np.count_nonzero(np.array(products) >= np.vdot(fixed, moving))
+        assert mantel_test(first, second, 99).p_value == (1 + reached) / 100
+
+    def test_many_say_which_one_does_not_fit(self):
+        with pytest.raises(ArgumentError, match="matrices must be at least one similarity"):
+            mantel_tests({})
+        with pytest.raises(ArgumentError, match=r"matrices\['b'\] must be of as many classes as"):
+            mantel_tests({"a": random_similarity(0, 4), "b": random_similarity(0, 3)})
 
     @settings(deadline=None, max_examples=40)
     @given(st.integers(0, 10_000), st.integers(3, 12))

@@ -94,10 +94,11 @@ class TestHierarchy:
         assert np.count_nonzero(np.diff(groups[hierarchy.order])) == 3
         assert superclass_agreement(cut_clusters(hierarchy, 4), groups) == 1.0
 
-    def test_tree_is_average_linkage_with_its_leaves_in_order(self):
+    @pytest.mark.parametrize("optimal_ordering", [True, False])
+    def test_tree_is_average_linkage_with_its_leaves_in_order(self, optimal_ordering):
         soft_labels = np.random.default_rng(1).dirichlet(np.full(30, 0.2), size=30)
         similarity = similarity_from_soft_labels(soft_labels)
-        hierarchy = class_hierarchy(similarity)
+        hierarchy = class_hierarchy(similarity, optimal_ordering=optimal_ordering)
         np.testing.assert_array_equal(leaves_list(hierarchy.linkage), hierarchy.order)
         condensed = distance_from_similarity(similarity)[np.triu_indices(30, 1)]
         plain = linkage(condensed, "average")

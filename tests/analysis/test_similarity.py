@@ -9,9 +9,11 @@ from ols_core.analysis.similarity import (
     ClassPair,
     class_hierarchy,
     class_order,
+    compare_pairs,
     confusion_matrix,
     cut_clusters,
     distance_from_similarity,
+    leading_pairs,
     rank_agreement,
     similar_pairs,
     similarity_from_centroids,
@@ -131,6 +133,44 @@ class TestPairs:
     def test_refuse_what_is_not_symmetric(self):
         with pytest.raises(ArgumentError, match=r"similarity\[0, 1\] must be equal to .*\[1, 0\]"):
             similar_pairs([[1.0, 0.2], [0.3, 1.0]])
+
+    def test_leading_ones_rank_highest_in_either_similarity(self):
+        first, second = (random_similarity(seed, 30) for seed in range(2))
+        kept = leading_pairs([first, second], 100)
+        assert kept.tolist() == sorted(kept.tolist())
+        drawn = np.zeros((30, 30), dtype=bool)
+        drawn[tuple(kept.T)] = True
+        assert drawn.sum() == 100
+        upper = np.triu_indices(30, 1)
+        ranks = [np.argsort(np.argsort(-matrix[upper])) for matrix in (first, second)]
+        best = np.zeros((30, 30))
+        best[upper] = np.minimum(*ranks)
+        assert best[np.triu(~drawn, 1)].min() >= best[drawn].max()
+
+    def test_leading_ones_are_all_where_there_are_few_and_known_ones_first(self):
+        assert leading_pairs([np.ones((3, 3))], 3).tolist() == [[0, 1], [0, 2], [1, 2]]
+        holes = [[NAN, NAN, 0.4], [NAN, NAN, NAN], [0.4, NAN, NAN]]
+        assert leading_pairs([holes], 1).tolist() == [[0, 2]]
+
+    def test_compared_ones_are_looked_up_and_subtracted(self):
+        matrices = [random_similarity(seed, 6) for seed in range(3)]
+        found = compare_pairs(matrices, [[5, 1], [0, 3]])
+        assert (found.first.tolist(), found.second.tolist()) == ([5, 0], [1, 3])
+        expected = np.array([[matrix[5, 1], matrix[0, 3]] for matrix in matrices])
+        np.testing.assert_array_equal(found.similarity, expected)
+        np.testing.assert_array_equal(found.difference, expected - expected[0])
+
+    def test_comparisons_refuse_what_does_not_fit(self):
+        good = random_similarity(0, 4)
+        with pytest.raises(ArgumentError, match="similarities must be at least one"):
+            leading_pairs([], 3)
+        with pytest.raises(ArgumentError, match=r"similarities\[1\] must be of shape \(4, 4\)"):
+            leading_pairs([good, random_similarity(0, 3)], 3)
+        with pytest.raises(ArgumentError, match="n must be an integer of at least 1"):
+            leading_pairs([good], 0)
+        for pairs in ([[0, 4]], [[-1, 0]], [[0, 1, 2]], [0], []):
+            with pytest.raises(ArgumentError, match="pairs must be of shape"):
+                compare_pairs([good], pairs)
 
 
 class TestAgreement:
