@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ols_core.config import TrainConfig
-from ols_core.runs import Run
+from ols_core.runs import Run, scan_runs
 
 # Read when torch is loaded, here and in every child. Threads that wait for one another by spinning
 # make small trainings many times slower as soon as another process wants a core.
@@ -20,14 +21,26 @@ EPOCHS = 6
 
 @pytest.fixture(scope="session")
 def digits_runs(tmp_path_factory) -> dict[str, Run]:
-    """One real training on scikit-learn's digits a method."""
+    """One real training on scikit-learn's digits a method, not to be changed.
+
+    The processes that share a run of the tests share these, too.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # then each has one inside that of all
+        folder = folder.parent
+    root = folder / "digits"
+    with FileLock(folder / "digits.lock"):
+        if not root.is_dir():
+            _train_digits(folder / "unfinished-digits").rename(root)
+    return {run.info.method: run for run in scan_runs(root).runs}
+
+
+def _train_digits(root: Path) -> Path:
     from ols_core.training import train
 
-    root = tmp_path_factory.mktemp("digits")
-    return {
-        method: train(TrainConfig(dataset="digits", method=method, epochs=EPOCHS), root)
-        for method in ("ce", "ls", "ols")
-    }
+    for method in ("ce", "ls", "ols"):
+        train(TrainConfig(dataset="digits", method=method, epochs=EPOCHS), root)
+    return root
 
 
 @pytest.fixture
