@@ -1,13 +1,14 @@
-"""Runs under torchrun: the trainings that two processes share, one start for all of them.
+"""Runs under `fabric run`: the trainings that two processes share, one start for all of them.
 
-Usage: torchrun … -m tests.distributed_child ROOT CONFIG
+Usage: fabric run … tests/distributed_child.py ROOT CONFIG
 
-`ols train` with the options in ROOT/config.json, then CONFIG in one go as `whole`, and stopped and
-resumed as `parts`.
+`ols train` with the options in ROOT/config.json, as `fabric run` starts it; then, as torchrun
+would, CONFIG in one go as `whole`, and stopped and resumed as `parts`.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from unittest import mock
@@ -28,6 +29,9 @@ def main() -> None:
         except SystemExit as end:
             if end.code:
                 raise
+    # All that tells `fabric run` from torchrun, which it calls underneath.
+    for name in [name for name in os.environ if name.startswith("LT_")]:
+        del os.environ[name]
     train(config.model_copy(update={"name": "whole"}), root)
 
     step, left = Session.train_step, [18]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +22,9 @@ from ols_core.training import train
 from tests.conftest import REPOSITORY
 from tests.training_tools import assert_same_bits
 
-# No batch normalisation, so that the weights agree too; seven images a step: uneven shards. Plain
-# SGD, because Adam turns rounding of small gradients into full steps.
+# No batch normalisation, so that the weights agree too. Seven images a step: uneven shards, of four
+# images in two parts and of three in one, which only meet if the first part's gradients are not
+# exchanged. Plain SGD, because Adam turns rounding of small gradients into full steps.
 CONFIG = TrainConfig(
     dataset="digits",
     image_size=32,
@@ -32,6 +35,7 @@ CONFIG = TrainConfig(
     epochs=2,
     batch_size=7,
     clip_grad_norm=1.0,
+    accumulate=2,
     label_noise="symmetric:0.2",
     precision="fp32",
     name="two",
@@ -54,10 +58,14 @@ def trained(tmp_path_factory):
     """The folder of all runs that two processes made together, and their standard output."""
     root = tmp_path_factory.mktemp("runs")
     (root / "config.json").write_text(json.dumps(CONFIG.model_dump(exclude_none=True)))
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    child = ["-m", "tests.distributed_child", root, NORMALISED.model_dump_json()]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    launcher = [Path(sys.executable).with_name("fabric"), "run", "--main-port", port]
+    processes = ["--accelerator", "cpu", "--strategy", "ddp", "--devices", "2", "--"]
+    child = [REPOSITORY / "tests" / "distributed_child.py", root, NORMALISED.model_dump_json()]
     done = subprocess.run(
-        [*launcher, "--nproc-per-node", "2", *child],
+        [*launcher, *processes, *child],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -31,10 +31,26 @@ class Hardware:
     reason: str
 
     def fabric(self) -> Fabric:
-        """Fabric on this device, joined with the other processes if `torchrun` started several."""
+        """Fabric on this device, joined with the other processes if a launcher started several.
+
+        Raises
+        ------
+        ArgumentError
+            If `fabric run` was told another device or precision.
+        """
         if self.device == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32
             torch.backends.cudnn.benchmark = True
+        precision = _FABRIC_PRECISION[self.precision]
+        if os.environ.get("LT_CLI_USED") == "1":
+            # `fabric run` tells Fabric the processes through the environment, and joins them.
+            try:
+                return Fabric(accelerator=self.device, precision=precision)
+            except ValueError as error:
+                raise ArgumentError(
+                    "fabric run: leave --accelerator and --precision out, or give the options "
+                    f"--device and --precision of the training the same values. {error}"
+                ) from None
         processes = int(os.environ.get("WORLD_SIZE", "1"))
         of_this_node = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))
         fabric = Fabric(
@@ -42,7 +58,7 @@ class Hardware:
             strategy="ddp" if processes > 1 else "auto",
             devices=of_this_node,
             num_nodes=processes // of_this_node,
-            precision=_FABRIC_PRECISION[self.precision],
+            precision=precision,
         )
         fabric.launch()
         return fabric
