@@ -211,10 +211,16 @@ class _DeviceBatches(ABC):
             if images.shape[2:] != self._size:
                 images = F.interpolate(images, self._size, mode="bilinear", antialias=True)
             for boxes in self._draw_boxes(len(part.batch), random):
-                fill_boxes(images, boxes[part.rows].to(self._device))
-            index = part.batch[part.rows].to(self._device)
+                fill_boxes(images, self._sent(boxes[part.rows]))
+            index = self._sent(part.batch[part.rows])
             flipped = None if self._flipped is None else self._flipped[index]
             yield Batch(images, self._labels[index], flipped, part.share)
+
+    def _sent(self, values: Tensor) -> Tensor:
+        """Copy to the device; to CUDA from pinned memory, for which the loop need not wait."""
+        if self._device.type != "cuda":
+            return values.to(self._device)
+        return values.pin_memory().to(self._device, non_blocking=True)
 
     def _draw_boxes(self, n: int, random: torch.Generator) -> Iterator[Tensor]:
         if self._erasing > 0:
@@ -294,20 +300,20 @@ class TensorBatches(_DeviceBatches):
     ) -> Iterator[tuple[Part, Tensor]]:
         for part in parts:
             if self._augment == "none":
-                yield part, self._pixels[part.batch[part.rows].to(self._device)]
+                yield part, self._pixels[self._sent(part.batch[part.rows])]
             else:
                 yield part, self._crop(part, random)
 
     def _crop(self, part: Part, random: torch.Generator) -> Tensor:
         """Gather shifted, perhaps mirrored windows of the padded images, (B, H, W, C)."""
         device, n = self._device, len(part.batch)
-        index = part.batch[part.rows].to(device)
+        index = self._sent(part.batch[part.rows])
         shift = torch.randint(0, 2 * self._margin + 1, (2, n, 1), generator=random)
-        shift = shift[:, part.rows].to(device)
+        shift = self._sent(shift[:, part.rows])
         rows = torch.arange(self._height, device=device) + shift[0]
         columns = torch.arange(self._width, device=device).expand(len(index), -1)
         if self._augment == "crop-flip":
-            mirrored = (torch.rand(n, 1, generator=random) < 0.5)[part.rows].to(device)
+            mirrored = self._sent((torch.rand(n, 1, generator=random) < 0.5)[part.rows])
             columns = torch.where(mirrored, columns.flip(1), columns)
         columns = columns + shift[1]
         return self._pixels[index[:, None, None], rows[:, :, None], columns[:, None, :]]
@@ -388,7 +394,7 @@ class LoaderBatches(_DeviceBatches):
         for part, pixels in zip(planned, loader, strict=True):
             if isinstance(pixels, DataError):
                 raise pixels
-            yield part, pixels.to(self._device, non_blocking=True)
+            yield part, self._sent(pixels)
 
 
 class _Images(TorchDataset[Tensor | DataError]):

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.transforms import v2
 
 from ols_core.config import TrainConfig
@@ -49,7 +49,7 @@ class Session:
     fabric: Fabric
     network: nn.Module
     model: Any
-    average: AveragedModel | None
+    average: ModelEmaV3 | None
     criterion: Any
     optimizer: Any
     schedule: LRScheduler
@@ -100,7 +100,7 @@ class Session:
         self.optimizer.step()
         self.schedule.step()
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            self.average.update(self.network)
         return torch.stack(losses).sum(), torch.cat(logits)
 
     def _backward(
@@ -179,10 +179,8 @@ def open_session(config: TrainConfig, download: bool = False, resumed: bool = Fa
     schedule = build_schedule(optimizer, config, len(batches["train"]))
     compiled: Any = torch.compile(network) if config.compile else network
     model, fabric_optimizer = fabric.setup(compiled, optimizer)
-    average = None
-    if config.ema is not None:
-        averaging = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-        average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+    # Not torch's AveragedModel, which makes CUDA wait at every step.
+    average = None if config.ema is None else ModelEmaV3(network, config.ema)
     return Session(
         config=config,
         dataset=dataset,
@@ -251,7 +249,7 @@ def _notices(config: TrainConfig) -> list[str]:
     if config.method == "ols" and (config.mixup or config.cutmix):
         notices.append(
             "Mixed images are in no single class, so that they do not enter the soft labels: with "
-            "mixup or CutMix in every batch, these stay close to uniform."
+            "mixup or CutMix these stay as they began."
         )
     return notices
 
