@@ -36,6 +36,10 @@ def write_atomically(target: Path, write: Callable[[BinaryIO], object]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
+    except OSError as error:
+        if error.strerror:  # the system's, which names no file if it was open already
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -3,7 +3,8 @@
 Usage: python -m tests.crash_child ROOT CONFIG KILL…
 
 A KILL is `write:N`, at the N-th file that is being written (its content is on disk, its name not
-yet in place), or `time:SECONDS` after the child began. The last child runs to the end, unless an
+yet in place), `torn:N`, the same with half of that content (of history.jsonl, half of the line that
+is appended), or `time:SECONDS` after the child began. The last child runs to the end, unless an
 earlier one did. Forking once torch and scikit-learn are imported, but before they have started
 threads, saves importing them for every child.
 """
@@ -23,21 +24,33 @@ from ols_core.runs import load_run
 from ols_core.training import resume, train
 
 
-def _die_at_write(n: int) -> None:
+def _die_at_write(n: int, torn: bool) -> None:
     fsync, left = os.fsync, [n]
 
     def counted(descriptor: int) -> None:
         fsync(descriptor)
         left[0] -= 1
         if left[0] == 0:
+            if torn:
+                _tear(descriptor)
             os.kill(os.getpid(), signal.SIGKILL)
 
     os.fsync = counted
 
 
+def _tear(descriptor: int) -> None:
+    """Take half of what was just written away, and say of what."""
+    file = Path(f"/proc/self/fd/{descriptor}").readlink()
+    content = file.read_bytes()
+    kept = content[:-1].rfind(b"\n") + 1 if file.name == "history.jsonl" else 0
+    os.ftruncate(descriptor, (kept + len(content)) // 2)
+    print("torn", file.name, flush=True)
+
+
 def _child(root: Path, config: TrainConfig, kill: str | None) -> None:
-    if kill is not None and kill.startswith("write:"):
-        _die_at_write(int(kill.removeprefix("write:")))
+    kind, _, moment = (kill or "").partition(":")
+    if kind in ("write", "torn"):
+        _die_at_write(int(moment), torn=kind == "torn")
     if not (root / str(config.name) / "run.json").exists():
         train(config, root)
     elif load_run(str(config.name), root).status != "finished":

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import errno
 import random
+import resource
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from ols_core.config import TrainConfig
-from ols_core.errors import DataError, RunError
+from ols_core.errors import DataError, RunError, TrainingError
 from ols_core.run_writer import RunWriter
 from ols_core.runs import load_run
 from ols_core.training import Observer, resume, train
@@ -36,11 +36,11 @@ SMALL = TrainConfig(
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     whole = train(SMALL.model_copy(update={"name": "whole"}), tmp_path)
     moments = random.Random()
-    later = [f"write:{moments.randint(1, 14)}" for _ in range(2)]
+    later = [f"{kind}:{moments.randint(1, 14)}" for kind in ("write", "torn")]
     later += [f"time:{moments.uniform(0.1, 1.5):.2f}"]
     moments.shuffle(later)
-    # Only the first is sure to come before the end of the training.
-    kills = [f"write:{moments.randint(1, 14)}", *later]
+    # Only the first is sure to come before the end of the training: in the second line of history.
+    kills = ["torn:14", *later]
     config = SMALL.model_copy(update={"name": "killed"}).model_dump_json()
     done = subprocess.run(
         [sys.executable, "-m", "tests.crash_child", str(tmp_path), config, *kills],
@@ -52,7 +52,8 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     )
     assert done.returncode == 0, (kills, done.stderr)
     killed = [line for line in done.stdout.splitlines() if line.endswith(" -9")]
-    assert killed, (kills, done.stdout)
+    assert killed[0] == "torn:14 -9", (kills, done.stdout)
+    assert "torn history.jsonl" in done.stdout
     run = load_run("killed", tmp_path)
     assert run.status == "finished", (kills, done.stdout, done.stderr)
     assert_same_bits(run, whole)
@@ -69,23 +70,26 @@ def test_a_run_that_another_process_writes_is_refused(tmp_path):
     assert resume("one", tmp_path).status == "finished"
 
 
-def test_a_full_disk_fails_the_run_and_keeps_the_last_epoch(tmp_path, monkeypatch):
-    saved = torch.save
+def test_a_file_that_cannot_be_written_fails_the_run_and_keeps_the_last_epoch(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def full(state, file):
-        if state["epoch"] == 3:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        saved(state, file)
+    class Fill(Observer):
+        def epoch_done(self, record):
+            if record["epoch"] == 2:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
 
-    monkeypatch.setattr(torch, "save", full)
     config = SMALL.model_copy(update={"name": "full"})
-    with pytest.raises(OSError, match="No space left"):
-        train(config, tmp_path)
+    try:
+        with pytest.raises(TrainingError, match="File too large") as caught:
+            train(config, tmp_path, Fill())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     run = load_run("full", tmp_path)
     assert run.status == "failed"
-    assert "No space left on device" in str(run.info.error)
+    assert run.info.error == str(caught.value)
+    assert run.info.error.startswith(f"{run.path / 'resume' / 'state.pt'}: File too large.")
+    assert f"ols resume full --root {tmp_path}" in run.info.error
 
-    monkeypatch.undo()
     whole = train(SMALL.model_copy(update={"name": "whole"}), tmp_path)
     assert_same_bits(resume("full", tmp_path), whole)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 from dataclasses import asdict
 from itertools import product
 
@@ -9,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from timm.models import MobileNetV3
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from ols_core.analysis.calibration import summarize_predictions
 from ols_core.config import TrainConfig
@@ -19,7 +23,8 @@ from ols_core.models import build_model
 from ols_core.runs import label_fingerprint, load_run
 from ols_core.thumbnails import load_thumbnails
 from ols_core.training import resume, train
-from ols_core.training.precision import choose_hardware
+from ols_core.training.precision import Hardware, choose_hardware
+from ols_core.training.session import Session
 from tests.conftest import EPOCHS
 from tests.training_tools import StopAt, assert_same_bits
 
@@ -95,9 +100,19 @@ def test_the_classifier_of_the_features_gives_the_logits(digits_runs):
     np.testing.assert_allclose(logits + weights["fc.bias"].numpy(), run.logits(), atol=0.05)
 
 
-@pytest.mark.parametrize("method", ["ce", "ols"])
-def test_a_stopped_run_loads_and_resumes_to_the_same_bits(tmp_path, method):
-    options = {"method": method, "epochs": 4, "precision": "fp32", "augment": "crop"}
+MIXED = {
+    "mixup": 0.4,
+    "cutmix": 1.0,
+    "accumulate": 3,
+    "optimizer": "adamw",
+    "lr": 0.003,
+    "label_noise": "symmetric:0.2",
+}
+
+
+@pytest.mark.parametrize("options", [{}, MIXED], ids=["plain", "mixed"])
+def test_a_stopped_run_loads_and_resumes_to_the_same_bits(tmp_path, monkeypatch, options):
+    options = options | {"method": "ols", "epochs": 3, "precision": "fp32", "augment": "crop"}
     config = SMALL.model_copy(update=options)
     whole = train(config.model_copy(update={"name": "whole"}), tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -108,7 +123,33 @@ def test_a_stopped_run_loads_and_resumes_to_the_same_bits(tmp_path, method):
     assert len(stopped.history) == 2
     assert not stopped.has("weights.safetensors")
 
+    evaluation_batches = Session.evaluation_batches
+
+    def terminated(session, split):
+        if split == "test":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluation_batches(session, split)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "evaluation_batches", terminated)
+        with pytest.raises(SystemExit) as ended:
+            resume("parts", tmp_path)
+    stopped = load_run("parts", tmp_path)
+    assert (ended.value.code, stopped.status, len(stopped.history)) == (143, "stopped", 3)
+    assert not stopped.has("predictions/test_logits.npy")
+
     assert_same_bits(resume("parts", tmp_path), whole)
+    is_mixed = "mixup" in options
+    assert (whole.soft_label_counts().sum() == 0) == is_mixed
+    for share in ("train_accuracy", "memorised"):
+        assert share not in whole.history[0] or not is_mixed
+
+
+def test_a_loss_of_hard_labels_is_not_mixed(tmp_path):
+    config = SMALL.model_copy(update={"method": "gce", "cutmix": 1.0})
+    with pytest.raises(ArgumentError, match=r"mixup and cutmix need a loss.*'gce'"):
+        train(config, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_finished_run_is_not_resumed(digits_runs):
@@ -163,6 +204,13 @@ def test_impossible_hardware_is_refused():
             choose_hardware("cuda", "auto")
 
 
+def test_fabric_run_must_not_be_told_another_device(monkeypatch):
+    monkeypatch.setenv("LT_CLI_USED", "1")
+    monkeypatch.setenv("LT_ACCELERATOR", "cuda")
+    with pytest.raises(ArgumentError, match=r"fabric run: leave --accelerator.*--device"):
+        Hardware("cpu", "fp32", "as asked").fabric()
+
+
 def test_large_images_train_from_their_files(tmp_path):
     random = np.random.default_rng(0)
     for split, name in product(("train", "test"), ("dark", "light")):
@@ -179,9 +227,22 @@ def test_large_images_train_from_their_files(tmp_path):
         epochs=1,
         batch_size=4,
         workers=1,
+        precision="bf16",
         name="large",
     )
-    run = train(config, tmp_path / "runs")
+    passes = set()
+
+    def note(module, inputs):
+        if isinstance(module, MobileNetV3) and not torch.is_grad_enabled():
+            (images,) = inputs
+            in_place = images.is_contiguous(memory_format=torch.channels_last)
+            in_bf16 = torch.is_autocast_enabled("cpu")
+            passes.add((len(images), torch.is_inference_mode_enabled(), in_place, in_bf16))
+
+    with register_module_forward_pre_hook(note):
+        run = train(config, tmp_path / "runs")
+    # The first is the probe of the image size; then validation and test.
+    assert passes == {(2, True, False, False), (2, True, True, True), (12, True, True, True)}
     assert run.status == "finished"
     assert run.logits().shape == (12, 2)
     assert run.features().shape == (12, run.info.model.n_features)

@@ -70,17 +70,14 @@ class TrainingProgress(Observer):
         self._show(
             epoch - 1 + metrics.n_samples / n_total,
             epoch,
-            f"{metrics.images_per_second:.0f} img/s  loss {metrics.loss:.3f}  "
-            f"accuracy {metrics.accuracy:.1%}",
+            _text(metrics.images_per_second, metrics.loss, metrics.accuracy),
         )
 
     def epoch_done(self, record: dict[str, Any]) -> None:
         """Print the epoch's line."""
         epoch = record["epoch"]
-        text = (
-            f"{record['images_per_second']:.0f} img/s  loss {record['train_loss']:.3f}  "
-            f"accuracy {record['train_accuracy']:.1%}  val {record['val_accuracy']:.1%}"
-        )
+        trained = record["images_per_second"], record["train_loss"], record.get("train_accuracy")
+        text = f"{_text(*trained)}  val {record['val_accuracy']:.1%}"
         self._console.print(f"epoch {epoch:>3}/{self._epochs}  {text}", highlight=False)
         self._show(epoch, epoch, text)
 
@@ -95,3 +92,9 @@ class TrainingProgress(Observer):
         assert self._task is not None
         label = f"{epoch}/{self._epochs}"
         self._bar.update(self._task, completed=completed, epoch=label, metrics=text)
+
+
+def _text(images_per_second: float, loss: float, accuracy: float | None) -> str:
+    """Say how training goes; mixed images have no accuracy."""
+    share = "" if accuracy is None else f"  accuracy {accuracy:.1%}"
+    return f"{images_per_second:.0f} img/s  loss {loss:.3f}{share}"

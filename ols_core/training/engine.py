@@ -38,16 +38,17 @@ class EpochMetrics:
     ----------
     loss : float
         In nats.
-    accuracy : float
-        Share of samples whose label was predicted, in [0, 1].
+    accuracy : float or None
+        Share of samples whose label was predicted, in [0, 1]; None where samples have no single
+        label, as mixed images have none.
     memorised : float or None
-        The same among the samples whose label was flipped; None where there are none.
+        The same among the samples whose label was flipped; None also where there are none.
     n_samples : int
     seconds : float
     """
 
     loss: float
-    accuracy: float
+    accuracy: float | None
     memorised: float | None
     n_samples: int
     seconds: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from torch import nn
 
 from ols_core.checks import check_choice
 from ols_core.config import TrainConfig
-from ols_core.data.batches import Batch, Batches
 from ols_core.errors import RunError
 from ols_core.remedies import features_remedy, typed_command
 from ols_core.run_writer import RunWriter
@@ -21,7 +20,7 @@ from ols_core.runs import DEFAULT_ROOT, SPLITS, Run, label_fingerprint, load_run
 from ols_core.thumbnails import write_thumbnails
 from ols_core.training.engine import FLOAT16_MAX, predict
 from ols_core.training.session import Session, open_session
-from ols_core.training.signals import StopSignals
+from ols_core.training.signals import StopSignals, Watched
 
 __all__ = ["add_features", "stored_logits"]
 
@@ -73,7 +72,7 @@ def add_features(
         raise RunError(f"Run {run.id} has features of the {split} split already.")
     session = _reopened(run, split)
     with StopSignals() as stop:
-        batches = _Watched(session.evaluation_batches(split), stop, progress)
+        batches = Watched(session.evaluation_batches(split), stop, progress)
         found = predict(session.network, batches, session.fabric, features=True)
         stop.check()
     assert found.features is not None
@@ -95,33 +94,6 @@ def stored_logits(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
     ('float16', 'float32')
     """
     return logits.astype(np.float16) if np.abs(logits).max() <= FLOAT16_MAX else logits
-
-
-class _Watched:
-    """Batches of one pass that tell how far it is, and end it when a signal came."""
-
-    def __init__(
-        self, batches: Batches, stop: StopSignals, progress: Callable[[float], None] | None
-    ) -> None:
-        self._batches = batches
-        self._stop = stop
-        self._progress = progress
-        self.n_samples = batches.n_samples
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[Batch]:
-        done = 0
-        for batch in self._batches:
-            self._stop.check()
-            yield batch
-            done += len(batch.labels)
-            if self._progress is not None:
-                self._progress(done / self.n_samples)
-
-    def set_epoch(self, epoch: int) -> None:
-        self._batches.set_epoch(epoch)
 
 
 def _reopened(run: Run, split: str) -> Session:

@@ -1,13 +1,16 @@
-"""Ctrl-C and SIGTERM while training: finish the step at hand, then stop."""
+"""Ctrl-C and SIGTERM while training or evaluating: finish the step at hand, then stop."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-__all__ = ["StopSignals"]
+from ols_core.data.batches import Batch, Batches
+
+__all__ = ["StopSignals", "Watched"]
 
 
 class StopSignals:
@@ -60,3 +63,42 @@ class StopSignals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+
+class Watched:
+    """Batches of one pass that end it when a signal came, and tell how far it is.
+
+    Parameters
+    ----------
+    batches : Batches
+    stop : StopSignals
+    progress : callable, optional
+        Called with the share of the images that are done, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        stop: StopSignals,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self._batches = batches
+        self._stop = stop
+        self._progress = progress
+        self.n_samples = batches.n_samples
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        done = 0
+        for batch in self._batches:
+            self._stop.check()
+            yield batch
+            done += len(batch.labels)
+            if self._progress is not None:
+                self._progress(done / self.n_samples)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the batches."""
+        self._batches.set_epoch(epoch)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -34,10 +35,11 @@ from ols_core.runs import (
 from ols_core.seeding import derive_seed
 from ols_core.thumbnails import write_thumbnails
 from ols_core.training.engine import EpochMetrics, predict, run_epoch
+from ols_core.training.failures import explain_failure
 from ols_core.training.features import stored_logits
 from ols_core.training.observer import Observer
 from ols_core.training.session import Session, environment, open_session
-from ols_core.training.signals import StopSignals
+from ols_core.training.signals import StopSignals, Watched
 
 __all__ = ["resume", "train"]
 
@@ -122,7 +124,7 @@ def _run(session: Session, writer: RunWriter | None, epoch: int, observer: Obser
     Only the process of rank 0 has a writer, and only it talks to the observer.
     """
     path = cast(Path, session.fabric.broadcast(writer.path if writer is not None else None))
-    with StopSignals() as stop, _status_kept(path, session.fabric.global_rank, writer, stop):
+    with StopSignals() as stop, _status_kept(path, session, writer, stop):
         if epoch == 0:
             _begin(session, writer)
         talking = observer if observer is not None and writer is not None else Observer()
@@ -133,7 +135,7 @@ def _run(session: Session, writer: RunWriter | None, epoch: int, observer: Obser
         }
         talking.started(path, epoch + 1, session.config.epochs, facts)
         _fit(session, writer, epoch + 1, talking, stop)
-        summary = _evaluate(session, writer)
+        summary = _evaluate(session, writer, stop)
         talking.finished(summary)
         session.fabric.barrier()
     return load_run(path.name, path.parent)
@@ -191,16 +193,22 @@ def _one_epoch(
     def step(batch: Batch) -> tuple[Tensor, Tensor]:
         stop.check()
         result = session.train_step(batch)
-        if _closes_period(next(steps), config.update_period * len(batches)):
+        closes = _closes_period(next(steps), config.update_period * len(batches))
+        # A mixed image is none of a class, even if chance mixed two of the same.
+        if closes and session.mixing is None:
             session.criterion.step_epoch()
         return result
 
+    def known(metrics: EpochMetrics) -> EpochMetrics:
+        mixed = session.mixing is not None
+        return replace(metrics, accuracy=None, memorised=None) if mixed else metrics
+
     def progress(metrics: EpochMetrics) -> None:
-        observer.progressed(epoch, metrics, batches.n_samples)
+        observer.progressed(epoch, known(metrics), batches.n_samples)
 
     session.model.train()
     session.criterion.train()
-    trained = run_epoch(batches, step, session.fabric, progress)
+    trained = known(run_epoch(batches, step, session.fabric, progress))
     session.share_buffers()
     validated = predict(session.evaluated, session.batches["val"], session.fabric)
     if not (math.isfinite(trained.loss) and np.isfinite(validated.logits).all()):
@@ -214,7 +222,6 @@ def _one_epoch(
         "epoch": epoch,
         "lr": lr,
         "train_loss": trained.loss,
-        "train_accuracy": trained.accuracy,
         "val_accuracy": summary.accuracy,
         "val_nll": summary.nll,
         "val_brier": summary.brier,
@@ -222,7 +229,8 @@ def _one_epoch(
         "seconds": round(trained.seconds, 3),
         "images_per_second": round(trained.images_per_second, 1),
     }
-    return record if trained.memorised is None else record | {"memorised": trained.memorised}
+    shares = {"train_accuracy": trained.accuracy, "memorised": trained.memorised}
+    return record | {name: share for name, share in shares.items() if share is not None}
 
 
 def _closes_period(step: int, period: float) -> bool:
@@ -237,14 +245,14 @@ def _closes_period(step: int, period: float) -> bool:
     return math.floor((step + 1) / period + tolerance) > math.floor(step / period + tolerance)
 
 
-def _evaluate(session: Session, writer: RunWriter | None) -> dict[str, Any]:
+def _evaluate(session: Session, writer: RunWriter | None, stop: StopSignals) -> dict[str, Any]:
     """Write predictions, features, weights, thumbnails and the summary; finish the run."""
     splits = session.dataset.splits
     # The training images of a run with label noise are kept to look for the flipped ones.
     looked_at = ["test"] if splits["train"].true_labels is None else ["test", "train"]
     summary: dict[str, Any] = {}
     for split in ("val", *looked_at):
-        batches = session.evaluation_batches(split)
+        batches = Watched(session.evaluation_batches(split), stop)
         found = predict(session.evaluated, batches, session.fabric, split in looked_at)
         # The summary is made from what is stored, so that whoever recomputes it agrees.
         logits = stored_logits(found.logits)
@@ -259,6 +267,7 @@ def _evaluate(session: Session, writer: RunWriter | None) -> dict[str, Any]:
         writer.save_weights({k: v.cpu().numpy() for k, v in weights.items()})
         for split in looked_at:
             write_thumbnails(writer.path.parent, splits[split], split)
+        stop.check()
         writer.update(summary=summary)
         writer.close("finished")
     return summary
@@ -266,12 +275,17 @@ def _evaluate(session: Session, writer: RunWriter | None) -> dict[str, Any]:
 
 @contextmanager
 def _status_kept(
-    path: Path, rank: int, writer: RunWriter | None, stop: StopSignals
+    path: Path, session: Session, writer: RunWriter | None, stop: StopSignals
 ) -> Iterator[None]:
     """Leave the run `stopped` on Ctrl-C or SIGTERM and `failed`, with the cause, on an error.
 
     Of several processes only that of rank 0 writes the status. Another one that fails leaves its
     cause in a file, before its launcher stops the rest.
+
+    Raises
+    ------
+    TrainingError
+        In place of an error of torch or the operating system.
     """
     causes = path / "resume"
     try:
@@ -283,11 +297,15 @@ def _status_kept(
         if stop.received:  # another process of the group was stopped first, and hung up
             _close_stopped(writer, causes)
             stop.check()
+        explained = explain_failure(error, path, session.config)
         if writer is None:
             causes.mkdir(exist_ok=True)
-            (causes / f"cause-of-rank-{rank}").write_text(one_line(error))
-        _close(writer, "failed", one_line(error))
-        raise
+            cause = causes / f"cause-of-rank-{session.fabric.global_rank}"
+            cause.write_text(one_line(explained))
+        _close(writer, "failed", one_line(explained))
+        if explained is error:
+            raise
+        raise explained from error
 
 
 def _close_stopped(writer: RunWriter | None, causes: Path) -> None:
@@ -305,7 +323,10 @@ def _close(writer: RunWriter | None, status: str, error: str | None = None) -> N
 def _save_state(writer: RunWriter | None, session: Session, epoch: int) -> None:
     state = session.state() | {"epoch": epoch}
     if writer is not None:
-        write_atomically(writer.path / _STATE, lambda file: torch.save(state, file))
+        # Through memory: onto a full disk, torch.save fails with an error of its own making.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(writer.path / _STATE, lambda file: file.write(buffer.getbuffer()))
 
 
 def _matrix(session: Session) -> Any:
