@@ -379,6 +379,14 @@ def _survivable_signals():
 
 
 @pytest.mark.usefixtures("_survivable_signals")
+def test_ctrl_c_while_the_command_is_imported_is_no_crash(ols, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ols_core.cli.app.main", interrupted)
+    assert ols("runs") == (130, "", "")
+
+
 @pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_a_run_that_can_be_resumed(ols, tmp_path, monkeypatch, signal_number, code):
     append = RunWriter.append_history
