@@ -241,7 +241,11 @@ class TrainConfig(BaseModel):
         Precision, Field(description="fp32, bf16 or fp16; auto: bf16 where the hardware has it.")
     ] = "auto"
     compile: Annotated[
-        bool, Field(description="Compile the network first: takes a minute, then saves time.")
+        bool,
+        Field(
+            description="Compile the network in its first steps, which takes a minute and a C++ "
+            "compiler; whether it saves time afterwards depends on the machine."
+        ),
     ] = False
     save_features_every: Annotated[
         int,
