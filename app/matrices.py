@@ -15,7 +15,7 @@ from app.cache import Source
 from app.charts.scale import Scale, ScaleKind, scale_of
 from app.components.frames import Frames, encode, max_side, pool, prepare_frames
 from app.components.matrix_viewer import Panel
-from app.scan import cached
+from app.scan import cached, cached_large
 from ols_core.analysis.similarity import OrderKind
 from ols_core.analysis.soft_labels import hide_diagonal, training_target, uniform_reference
 from ols_core.runs import UNKNOWN_COUNT, Run
@@ -26,13 +26,17 @@ __all__ = [
     "Moment",
     "difference_panel",
     "epochs_of",
+    "fallback_name",
+    "fallback_rows",
     "kinds_of",
     "matrix",
     "moment_name",
     "panels",
     "reference_run",
+    "run_name",
     "sides",
     "similarity_panel",
+    "soft_label_name",
 ]
 
 MatrixKind = Literal["soft labels", "training targets", "confusions"]
@@ -50,6 +54,18 @@ def kinds_of(runs: Sequence[Run]) -> list[MatrixKind]:
     if all(cache.holds(run, "confusions") for run in runs):
         found.append("confusions")
     return found
+
+
+def soft_label_name(run: Run) -> str:
+    """Name of a run where its soft labels are shown: those it was not trained on are observed."""
+    return run.id if run.info.method in ("ols", "custom") else f"{run.id} (observed)"
+
+
+def fallback_name(run: Run) -> str:
+    """Say what the soft label of a class is when no sample of it was classified correctly."""
+    options = (run.info.config or {}).get("loss_options") or {}
+    kept = options.get("fallback") == "previous"
+    return "row kept from before" if kept else "uniform fallback"
 
 
 def epochs_of(run: Run, kind: MatrixKind) -> list[int]:
@@ -143,15 +159,29 @@ def sides(
     return peer.soft_labels(since), later
 
 
+def fallback_rows(moment: Moment | None) -> set[int]:
+    """Classes whose row is none of the epoch's own: no sample was classified correctly."""
+    if moment is None:
+        return set()
+    run, epoch = moment
+    unseen = run.soft_label_counts()[epoch] == 0
+    return set(np.flatnonzero(unseen).tolist()) if epoch > 0 else set()
+
+
 def moment_name(moment: Moment | None) -> str:
     """Say which run at which epoch, or that it is uniform smoothing."""
     return "uniform smoothing" if moment is None else f"{moment[0].id}, epoch {moment[1]}"
 
 
-def similarity_panel(run: Run, source: Source, runs: Sequence[Run]) -> Panel:
+def run_name(run: Run, source: Source) -> str:
+    """Name of a run where its similarity by a source is shown."""
+    return soft_label_name(run) if source == "soft labels" else run.id
+
+
+def similarity_panel(run: Run, source: Source, runs: Sequence[Run], log: bool) -> Panel:
     """One panel with a run's class similarity, in the order of its own clustering.
 
-    Colours are those of all chosen `runs`.
+    Colours are those of all chosen `runs`; cosines, which have a sign, are never logarithmic.
     """
     counts = None
     if source == "soft labels":
@@ -159,24 +189,22 @@ def similarity_panel(run: Run, source: Source, runs: Sequence[Run]) -> Panel:
     elif source == "confusions":
         counts = _counts(run, source, [END])
     return Panel(
-        title=f"{run.id}: classes in the order of their clustering",
-        frames=_similarity_frames(run, source, tuple(runs)),
-        exact=lambda _: _similarity(run, source),
+        title=f"{run_name(run, source)}: classes in the order of their clustering",
+        frames=_similarity_frames(run, source, tuple(runs), log),
+        exact=lambda _: cache.class_similarity(run, source),
         counts=counts,
     )
 
 
-def _similarity(run: Run, source: Source) -> npt.NDArray[np.float64]:
-    return cache.class_similarity(run, source, cache.final_epoch(run, source))
-
-
-@cached
-def _similarity_frames(run: Run, source: Source, runs: tuple[Run, ...]) -> Frames:
-    # Masses and rates are ratios over decades; cosines have a sign.
-    kind: ScaleKind = "log" if source in ("soft labels", "confusions") else "diverging"
-    scale = scale_of(np.stack([_similarity(peer, source) for peer in runs]), kind)
-    order = cache.hierarchy(run, source, cache.final_epoch(run, source)).order
-    return prepare_frames([_similarity(run, source)], order, scale, max_side(run.n_classes, 1))
+@cached_large
+def _similarity_frames(run: Run, source: Source, runs: tuple[Run, ...], log: bool) -> Frames:
+    kind: ScaleKind = "log" if log else "linear"
+    if source in ("features", "classifier"):
+        kind = "diverging"
+    scale = scale_of(np.stack([cache.class_similarity(peer, source) for peer in runs]), kind)
+    order = cache.hierarchy(run, source).order
+    shown = cache.class_similarity(run, source)
+    return prepare_frames([shown], order, scale, max_side(run.n_classes, 1))
 
 
 @cached

@@ -15,7 +15,7 @@ import streamlit as st
 
 from ols_core.runs import DEFAULT_ROOT, ROOT_VARIABLE, Run, RunScan, scan_runs
 
-__all__ = ["cached", "root", "run_key", "scan", "signature"]
+__all__ = ["cached", "cached_large", "root", "run_key", "scan", "signature"]
 
 
 def run_key(run: Run) -> tuple[str, int]:
@@ -24,6 +24,8 @@ def run_key(run: Run) -> tuple[str, int]:
 
 
 cached = st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={Run: run_key})
+# As many as the runs that a page shows: a matrix of a thousand classes takes 8 MB.
+cached_large = st.cache_resource(max_entries=6, show_spinner=False, hash_funcs={Run: run_key})
 
 
 def root() -> Path:

@@ -375,6 +375,27 @@ def measure_opening(browser: Browser, server: Server, case: str) -> list[Finding
     ]
 
 
+def measure_similarity(browser: Browser, server: Server, case: str) -> list[Finding]:
+    """Open every section of the similarity page: time, and the memory that all of them leave."""
+    dashboard = Dashboard(browser, server.address)
+    before = memory_of(server.pid)
+    dashboard.visit("Similarity")
+    sections = dashboard.page.get_by_test_id("stButtonGroup")
+    opened = [
+        dashboard.act(section, sections.get_by_text(section, exact=True).click)
+        for section in ("Map", "Taxonomy", "Agreement")
+    ]
+    more = (memory_of(server.pid).anonymous - before.anonymous) / MB
+    dashboard.page.close()
+    return [
+        *(
+            Finding(case, f"{section.what}, first opened", "ms", [section.milliseconds])
+            for section in opened
+        ),
+        Finding(case, "… more anonymous memory after all", "MB", [more], 300),
+    ]
+
+
 def measure_maps(browser: Browser, folder: Path) -> list[Finding]:
     """Draw all points of a large test split, select of them, and look at what was selected."""
     labels = large_run(folder, 10, 1, n_test=POINTS).labels()
@@ -441,6 +462,7 @@ def measure_all(browser: Browser, folder: Path, beside: bool) -> Iterator[list[F
             with serving(APP, OLS_ROOT=str(root), OLS_READ_ONLY="1") as server:
                 if not beside:
                     yield measure_opening(browser, server, case)
+                    yield measure_similarity(browser, server, case)
                 yield measure_answers(browser, server, case, goal)
                 if not beside:
                     yield [measure_scrubbing(browser, server.address, case)]

@@ -32,20 +32,22 @@ def agreement_figure(
     names = list(dict.fromkeys(name for pair in tests for name in pair))
     correlations = np.full((len(names), len(names)), np.nan)
     hover = np.full(correlations.shape, "", dtype=object)
-    figure = go.Figure()
+    notes = []
     for pair, found in tests.items():
         for row, column in (pair, pair[::-1]):
             cell = names.index(row), names.index(column)
             correlations[cell] = found.correlation
             hover[cell] = _details(found)
-            figure.add_annotation(
-                x=column,
-                y=row,
-                text=_text(found),
-                showarrow=False,
-                font={"size": 12, "color": _text_color(found)},
+            notes.append(
+                {
+                    "x": column,
+                    "y": row,
+                    "text": _text(found),
+                    "showarrow": False,
+                    "font": {"size": 12, "color": _text_color(found)},
+                }
             )
-    figure.add_heatmap(
+    heatmap = go.Heatmap(
         z=correlations,
         x=names,
         y=names,
@@ -59,9 +61,10 @@ def agreement_figure(
         xgap=2,
         ygap=2,
     )
+    figure = go.Figure(heatmap)
     figure.update_xaxes(type="category", showgrid=False)
     figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
-    return style(figure, title, height)
+    return style(figure, title, height, annotations=notes)
 
 
 def _text(found: Mantel) -> str:

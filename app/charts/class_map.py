@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from app.charts.theme import color, style
+from app.charts.theme import RUN_COLORS, color, style
 from ols_core.analysis.similarity import ClassMap
 
-__all__ = ["class_map_figure"]
+__all__ = ["N_LOOKS", "class_map_figure"]
 
 # Seven, which has no divisor in common with the six colours: neighbours in the legend differ in
-# both, and 42 superclasses have a pair of their own.
+# both, and 42 superclasses have a look of their own.
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
+N_LOOKS = math.lcm(len(RUN_COLORS), len(_SYMBOLS))
+"""Superclasses that differ from each other in colour or symbol."""
 _MOST_NAMES = 120  # more of them cover each other wherever they are put
 _SIDES = {
     "top center": (0, 1),
@@ -59,24 +62,28 @@ def class_map_figure(
     sides = np.full(len(names), "top center")
     if named:
         sides = _name_sides(found.positions, class_names, height)
-    figure = go.Figure()
+    traces = []
     for place, group in enumerate(np.unique(groups).tolist()):
         inside = groups == group
-        figure.add_scatter(
-            x=found.positions[inside, 0],
-            y=found.positions[inside, 1],
-            name=group,
-            mode="markers+text" if named else "markers",
-            marker={
-                "size": _MARKER if named else _SMALL_MARKER,
-                "color": color(place),
-                "symbol": _SYMBOLS[place % len(_SYMBOLS)],
-            },
-            text=names[inside],
-            textposition=sides[inside],
-            textfont={"size": 11},
-            hovertemplate=f"<b>%{{text}}</b><br>{group}<extra></extra>",
+        traces.append(
+            {
+                "type": "scatter",
+                "x": found.positions[inside, 0],
+                "y": found.positions[inside, 1],
+                "name": group,
+                "mode": "markers+text" if named else "markers",
+                "marker": {
+                    "size": _MARKER if named else _SMALL_MARKER,
+                    "color": color(place),
+                    "symbol": _SYMBOLS[place % len(_SYMBOLS)],
+                },
+                "text": names[inside],
+                "textposition": sides[inside],
+                "textfont": {"size": 11},
+                "hovertemplate": f"<b>%{{text}}</b><br>{group}<extra></extra>",
+            }
         )
+    figure = go.Figure(traces)
     bare = {"zeroline": False, "showgrid": False}
     # Ranges are fixed, so that a superclass shown alone stays where it is among the others.
     low, high = found.positions.min(axis=0), found.positions.max(axis=0)

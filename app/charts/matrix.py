@@ -129,13 +129,13 @@ def _decades(low: float, high: float) -> dict[str, object]:
 
 
 def _ticks(axis: Axis) -> dict[str, object]:
-    """Group names at the groups' centres; else class names while they fit; else none."""
+    """Class names while they fit; else group names at the groups' centres; else none."""
+    if len(axis.names) <= _MAX_NAMES:
+        return {"tickmode": "linear", "dtick": 1, "tickfont": {"size": 11}}
     if axis.groups and len(axis.groups) <= _MAX_GROUPS:
         sizes = np.array([size for _, size in axis.groups])
         # A category axis takes a number for a position unless a class has that name.
         centres = np.cumsum(sizes) - (sizes + 1) / 2 + 1e-3
         text = [name for name, _ in axis.groups]
         return {"tickvals": centres.tolist(), "ticktext": text, "tickfont": {"size": 11}}
-    if len(axis.names) <= _MAX_NAMES:
-        return {"tickmode": "linear", "dtick": 1, "tickfont": {"size": 11}}
     return {"showticklabels": False}

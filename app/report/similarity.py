@@ -40,9 +40,7 @@ def similarity(runs: Sequence[Run]) -> Section:
 
 def _pairs(runs: Sequence[Run], source: Source) -> list[Block]:
     reference = matrices.reference_run(runs)
-    found = {
-        run.id: cache.class_similarity(run, source, cache.final_epoch(run, source)) for run in runs
-    }
+    found = {run.id: cache.class_similarity(run, source) for run in runs}
     names = reference.info.dataset.class_names
     rows: list[tuple[Cell, ...]] = [
         (
@@ -61,7 +59,7 @@ def _map(runs: Sequence[Run], source: Source) -> list[Block]:
     run = matrices.reference_run(runs)
     if run.n_classes < 3:
         return [Missing("A map of the classes needs at least three of them.")]
-    found = cache.class_map(run, source, cache.final_epoch(run, source))
+    found = cache.class_map(run, source)
     dataset = plain_names(run.info.dataset)
     title = f"{run.id}: classes near each other are alike, by {source}"
     figure = class_map_figure(found, dataset.class_names, dataset.superclasses, title)

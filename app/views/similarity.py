@@ -6,22 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import streamlit as st
 
 from app import cache, matrices, state
 from app.cache import Source
 from app.charts.matrix import make_axis
-from app.components.matrix_viewer import Texts, matrix_viewer
+from app.components.matrix_viewer import Panel, Texts, matrix_viewer
 from app.views import agreement, class_map, similar_pairs, taxonomy
+from app.views.clusters import cluster_names, list_clusters, pick_n_clusters
 from app.views.common import draw_section, pick_run, runs_with, same_classes
 from app.views.export import export_matrix
-from ols_core.analysis.similarity import (
-    Hierarchy,
-    cut_clusters,
-    cut_height,
-    superclass_agreement,
-)
+from ols_core.analysis.similarity import cut_height
 from ols_core.runs import Run
 
 IntArray = npt.NDArray[np.int64]
@@ -32,6 +27,7 @@ _QUANTITY = {
     "features": "cosine of class centroids",
     "classifier": "cosine of class weights",
 }
+_RATIOS = ("soft labels", "confusions")  # over decades, while cosines have a sign
 
 
 def page() -> None:
@@ -57,22 +53,25 @@ def page() -> None:
 
 def _explore(runs: Sequence[Run], source: Source) -> None:
     """Draw one matrix, its clusters and the most similar pairs."""
-    run = pick_run(runs, prefer="ols")
-    hierarchy = cache.hierarchy(run, source, cache.final_epoch(run, source))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        run = pick_run(runs, prefer="ols")
+        log = source in _RATIOS and st.toggle(
+            "Logarithmic colours", value=True, **state.in_url("log")
+        )
     left, right = st.columns([2, 1], gap="medium")
     with right:
-        clusters = _clusters(run, hierarchy)
+        clusters = cache.clusters(run, source, pick_n_clusters(run))
+        list_clusters(run, source, clusters)
     with left:
-        _matrix(run, source, runs, hierarchy, clusters)
+        panel = matrices.similarity_panel(run, source, runs, log)
+        _matrix(run, source, panel, clusters)
     similar_pairs.draw(runs, run, source, _QUANTITY[source])
 
 
-def _matrix(
-    run: Run, source: Source, runs: Sequence[Run], hierarchy: Hierarchy, clusters: IntArray
-) -> None:
+def _matrix(run: Run, source: Source, panel: Panel, clusters: IntArray) -> None:
     """Draw the matrix with its tree, and the clusters as groups of neighbours."""
-    panel = matrices.similarity_panel(run, source, runs)
-    names = run.info.dataset.class_names
+    names, order = run.info.dataset.class_names, panel.frames.order
+    axis = make_axis(names, order, cluster_names(clusters))
     texts = Texts(
         _QUANTITY[source],
         "class",
@@ -82,51 +81,18 @@ def _matrix(
     selection = matrix_viewer(
         [panel],
         names,
-        [("", size) for size in np.bincount(clusters).tolist()],
+        axis.groups,
         [""],
         texts,
         tree=cache.class_dendrogram(run, source),
-        cut=cut_height(hierarchy, int(clusters.max()) + 1),
+        cut=cut_height(cache.hierarchy(run, source), len(axis.groups)),
         initial=0,
         key="similarity_matrix",
     )
-    export_matrix(panel, make_axis(names, hierarchy.order), texts)
+    export_matrix(panel, axis, texts)
     if selection.cell is not None:
         state.link_number("first", selection.cell[0])
         state.link_number("second", selection.cell[1])
-
-
-def _clusters(run: Run, hierarchy: Hierarchy) -> IntArray:
-    """Let the user cut the tree; lists the clusters and returns that of each class."""
-    dataset = run.info.dataset
-    known = len(set(dataset.superclasses or ()))
-    n_clusters = st.slider(
-        "Number of clusters", 1, run.n_classes, known or min(5, run.n_classes), **state.in_url("k")
-    )
-    clusters = cut_clusters(hierarchy, n_clusters)
-    if dataset.superclasses:
-        agreement = superclass_agreement(clusters, dataset.superclasses)
-        st.metric(
-            f"Agreement with the {known} superclasses",
-            f"{agreement:.2f}",
-            help="Adjusted Rand index: 1 is the same partition, 0 what chance gives.",
-        )
-    names = np.asarray(dataset.class_names)
-    members = [names[hierarchy.order[clusters[hierarchy.order] == c]] for c in np.unique(clusters)]
-    rows = [{"Size": len(m), "Classes": ", ".join(m)} for m in members]
-    table = pd.DataFrame(rows).sort_values("Size", ascending=False)
-    st.dataframe(
-        table,
-        hide_index=True,
-        height=440,
-        row_height=80,
-        column_config={
-            "Size": st.column_config.NumberColumn(width=50),
-            "Classes": st.column_config.TextColumn(width=270),
-        },
-        alt="Clusters of classes",
-    )
-    return clusters
 
 
 _SECTIONS = {

@@ -144,11 +144,32 @@ def test_a_pasted_link_shows_the_same(page, dashboard):
     expect(bars.locator(".legendtext")).to_have_text([RUNS[0], RUNS[2]])
 
 
-def test_similarity_draws_matrix_clusters_and_pairs(page, dashboard):
+def test_similarity_draws_matrix_and_clusters_and_saves_the_pair_of_a_link(page, dashboard):
     _open(page, f"{dashboard}/similarity", "Similarity")
-    expect(page.locator("canvas[aria-label*='matrix of 100 by 100']")).to_be_visible()
+    canvas = page.locator("canvas[aria-label*='matrix of 100 by 100']")
+    expect(canvas).to_be_visible()
     expect(page.get_by_text("Agreement with the 20 superclasses")).to_be_visible()
-    expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
+    expect(page.get_by_test_id("stTable").locator("tbody tr")).to_have_count(20)
+    expect(page.get_by_test_id("stDataFrame")).to_have_count(1)
+    page.wait_for_timeout(500)  # until it has its place
+    box = canvas.bounding_box()
+    canvas.click(position={"x": box["width"] / 2, "y": box["height"] / 4})
+    expect(page).to_have_url(re.compile(r"first=\d+.*second=\d+"))
+
+    _open(page, page.url, "Similarity")
+
+    expect(page.get_by_text("The pair that was clicked")).to_be_visible()
+    with page.expect_download() as pending:
+        page.locator(".st-key-similar_pairs_csv").get_by_role("button").click()
+    saved = pd.read_csv(pending.value.path())
+    classes = [int(re.search(rf"{side}=(\d+)", page.url)[1]) for side in ("first", "second")]
+    names = load_run(RUNS[2], ROOT).info.dataset.class_names
+    first = saved.iloc[0]
+    assert [names.index(first["first_class"]), names.index(first["second_class"])] == classes
+    for run_id in RUNS:
+        run = load_run(run_id, ROOT)
+        matrix = run.soft_labels(run.soft_label_epochs[-1]).astype(np.float64)
+        assert first[run_id] == (matrix[tuple(classes)] + matrix.T[tuple(classes)]) / 2
     _no_error(page)
 
 

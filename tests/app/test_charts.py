@@ -62,14 +62,18 @@ def test_flat_and_empty_matrices_have_a_scale(value, kind):
     assert trace.zmin < trace.zmax
 
 
-def test_groups_are_named_at_their_centres_and_separated():
+def test_groups_are_separated_and_named_where_classes_have_no_room():
     axis = make_axis(NAMES, np.array([1, 0, 2, 3]), ["insect", "insect", "pet", "pet"])
     assert axis.names == ["bee", "ant", "cat", "dog"]
     assert axis.groups == [("insect", 2), ("pet", 2)]
-    figure = heatmap(_matrix(), axis, scale=Scale("linear", 0, 1), **LABELS)
-    assert list(figure.layout.xaxis.ticktext) == ["insect", "pet"]
-    np.testing.assert_allclose(figure.layout.xaxis.tickvals, [0.5, 2.5], atol=0.01)
-    assert [shape.x0 for shape in figure.layout.shapes] == [1.5, 0]
+    layout = heatmap(_matrix(), axis, scale=Scale("linear", 0, 1), **LABELS).layout
+    assert (layout.xaxis.tickmode, layout.xaxis.ticktext) == ("linear", None)
+    assert [shape.x0 for shape in layout.shapes] == [1.5, 0]
+    groups = ["insect"] * 20 + ["pet"] * 30
+    axis = make_axis([f"class {i}" for i in range(50)], np.arange(50), groups)
+    layout = heatmap(np.eye(50), axis, scale=Scale("linear", 0, 1), **LABELS).layout
+    assert list(layout.xaxis.ticktext) == ["insect", "pet"]
+    np.testing.assert_allclose(layout.xaxis.tickvals, [9.5, 34.5], atol=0.01)
 
 
 def _band(n=500, n_bins=10):

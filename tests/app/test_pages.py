@@ -314,7 +314,7 @@ def test_every_similarity_is_symmetric_and_lists_its_best_pair(three_runs, viewe
     assert viewer.tree.height.shape == (5,)
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
     # Two levels of titles: what the numbers are, and of which run.
-    best = app.dataframe[1].value.droplevel(0, axis="columns").iloc[0]
+    best = app.dataframe[0].value.droplevel(0, axis="columns").iloc[0]
     assert best["run-ols"] == pytest.approx(np.nanmax(matrix), abs=1e-6)
 
 
@@ -322,7 +322,7 @@ def test_a_clicked_pair_stands_first_and_in_the_link(three_runs, viewer):
     viewer.selection = Selection(0, (4, 1))
     app = open_page("similarity")
     assert (app.query_params["first"], app.query_params["second"]) == ("4", "1")
-    first = app.dataframe[1].value.iloc[0]
+    first = app.dataframe[0].value.iloc[0]
     assert first["First class", "Class name"] == "class e"
     assert first["Second class", "Class name"] == "class b"
     matrix = viewer.exact(0)
@@ -332,18 +332,21 @@ def test_a_clicked_pair_stands_first_and_in_the_link(three_runs, viewer):
 @pytest.mark.parametrize("link", [("4", "4"), ("0", "99"), ("x", "1")])
 def test_a_link_with_no_such_pair_lists_the_best_ones_only(three_runs, link):
     app = open_page("similarity", first=link[0], second=link[1])
-    values = app.dataframe[1].value["Mean mass", "run-ols"].to_numpy()
+    values = app.dataframe[0].value["Mean mass", "run-ols"].to_numpy()
     assert (np.diff(values) <= 0).all()
 
 
-def test_the_clusters_partition_the_classes(three_runs):
+def test_the_clusters_partition_the_classes_in_the_order_of_the_matrix(three_runs, viewer):
     app = open_page("similarity")
+    names = three_runs["ols"].info.dataset.class_names
     for n_clusters in (2, 4, 6):
         app.slider(key="k").set_value(n_clusters).run()
-        table = app.dataframe[0].value
+        table = app.table[0].value
         listed = ", ".join(table["Classes"]).split(", ")
-        assert len(table) == n_clusters
-        assert sorted(listed) == three_runs["ols"].info.dataset.class_names
+        assert listed == [names[index] for index in viewer.frames.order]
+        named = [f"cluster {number}" for number in table["Cluster"]]
+        assert viewer.groups == list(zip(named, table["Size"], strict=True))
+        assert named == [f"cluster {number + 1}" for number in range(n_clusters)]
     assert app.metric[0].label == "Agreement with the 2 superclasses"
 
 
@@ -394,8 +397,8 @@ def test_top_labels_cannot_be_scaled(three_runs):
 def test_top_labels_have_confusions(three_runs, viewer):
     top = top_labels_of(three_runs["ols"])
     open_page("similarity", source="confusions", runs=top.id)
-    whole = cache.class_similarity(three_runs["ols"], "confusions", 0)
-    np.testing.assert_array_equal(cache.class_similarity(top, "confusions", 0), whole)
+    whole = cache.class_similarity(three_runs["ols"], "confusions")
+    np.testing.assert_array_equal(cache.class_similarity(top, "confusions"), whole)
 
 
 def test_the_mean_of_runs_averages_their_probabilities(three_runs):
@@ -599,15 +602,6 @@ def _similarity(section):
     assert not app.exception
     assert not app.error
     return app
-
-
-def test_taxonomy_tells_how_far_clusters_agree_with_the_superclasses(three_runs):
-    app = _similarity("Taxonomy")
-    table, superclasses = (frame.value for frame in app.dataframe)
-    assert table["Run"].tolist() == [run.id for run in three_runs.values()]
-    assert table["p"].between(0.001, 1).all()
-    assert sorted(superclasses["Superclass"]) == ["high", "low"]
-    assert len(figures(app)[0]["data"]) == 3
 
 
 def test_unknown_superclasses_are_a_sentence(root):

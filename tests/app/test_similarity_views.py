@@ -5,24 +5,43 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tracemalloc
 from itertools import combinations, pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix
 
+from app import cache
 from app.charts.agreement import agreement_figure
-from app.charts.class_map import class_map_figure
-from app.charts.pairs import pair_scatter, shown_pairs
+from app.charts.class_map import N_LOOKS, class_map_figure
+from app.charts.pairs import pair_scatter
+from app.charts.scale import scale_of
 from app.charts.theme import DIVERGING, GREY
-from ols_core.analysis.similarity import ClassMap, Mantel, class_map, similarity_from_soft_labels
+from ols_core.analysis import similarity
+from ols_core.analysis.similarity import (
+    ClassMap,
+    Mantel,
+    class_map,
+    compare_pairs,
+    similarity_from_soft_labels,
+)
 from ols_core.data import ImageSet
+from ols_core.runs import DEFAULT_ROOT, load_run
 from ols_core.thumbnails import write_thumbnails
+from tests.app.browser import REPOSITORY
 from tests.app.harness import array, figures, open_page
+from tests.large_run import large_run
 from tests.synthetic import N_TEST, synthetic_run
 
 SUPERCLASSES = ["low", "low", "low", "high", "high", "high"]
+OBSERVED = {"run-ce": "run-ce (observed)", "run-ls": "run-ls (observed)", "run-ols": "run-ols"}
 METHODS = ("ce", "ls", "ols")
 
 
@@ -40,6 +59,18 @@ def three_runs(root):
         )
         for method in METHODS
     }
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    """File name → content of every CSV table that a page offers, when it is asked for."""
+    found = {}
+
+    def button(label, data, file_name, mime=None, **_):
+        found[file_name] = lambda: pd.read_csv(io.StringIO(data()))
+
+    monkeypatch.setattr("streamlit.download_button", button)
+    return found
 
 
 def _open(section, **parameters):
@@ -74,7 +105,12 @@ class TestMap:
             soft_labels = three_runs[run_id].soft_labels(3)
             stress = class_map(similarity_from_soft_labels(soft_labels)).stress
             assert f"Stress {stress:.2f}:" in app.caption[-1].value
-            assert "legend" in app.caption[-1].value
+            assert "Colour and symbol together mark the superclass" in app.caption[-1].value
+            assert "share" not in app.caption[-1].value
+
+    def test_says_when_there_are_more_superclasses_than_looks(self, root):
+        synthetic_run(root, "many", n_classes=43, superclasses=[f"group {i}" for i in range(43)])
+        assert f"There are {N_LOOKS} looks" in _open("Map").caption[-1].value
 
     @pytest.mark.parametrize("n_classes", [2, 3])
     def test_of_few_classes_has_one_colour_and_no_legend(self, root, n_classes):
@@ -103,10 +139,10 @@ class TestMap:
             assert values.max() < high
 
     def test_forty_two_superclasses_look_different(self):
-        groups = [f"group {i:02}" for i in range(42)]
-        figure = class_map_figure(_spread(42), groups, groups, "t")
+        groups = [f"group {i:02}" for i in range(43)]
+        figure = class_map_figure(_spread(43), groups, groups, "t")
         looks = [(trace.marker.color, trace.marker.symbol) for trace in figure.data]
-        assert len(set(looks)) == 42
+        assert len(set(looks)) == N_LOOKS == 42
         assert all(a[0] != b[0] and a[1] != b[1] for a, b in pairwise(looks))
 
     def test_names_of_close_points_are_put_on_different_sides(self):
@@ -155,7 +191,7 @@ class TestPairs:
     @pytest.mark.parametrize("picked", ["run-ce", "run-ols"])
     def test_differences_are_those_from_the_picked_run(self, three_runs, picked):
         app = _open("Matrix", run=picked)
-        table = app.dataframe[1].value
+        table = app.dataframe[0].value
         names = three_runs[picked].info.dataset.class_names
         places = [
             [names.index(name) for name in table[side, "Class name"]]
@@ -163,22 +199,67 @@ class TestPairs:
         ]
         own = _by_hand(three_runs[picked])[tuple(places)]
         assert own.tolist() == sorted(own, reverse=True)
-        others = [run_id for run_id in three_runs if run_id != picked]
-        assert list(table[f"Difference from {picked}"]) == others
+        others = [OBSERVED[run_id] for run_id in three_runs if run_id != picked]
+        assert list(table[f"Difference from {OBSERVED[picked]}"]) == others
         for run_id, run in three_runs.items():
             values = _by_hand(run)[tuple(places)]
-            np.testing.assert_allclose(table["Mean mass", run_id], values, atol=1e-7)
+            np.testing.assert_allclose(table["Mean mass", OBSERVED[run_id]], values, atol=1e-7)
             if run_id != picked:
-                difference = table[f"Difference from {picked}", run_id]
+                difference = table[f"Difference from {OBSERVED[picked]}", OBSERVED[run_id]]
                 np.testing.assert_allclose(difference, values - own, atol=1e-7)
+
+    def test_the_table_is_saved_unrounded_and_with_the_images_behind_it(self, three_runs, tables):
+        counts = {run_id: run.soft_label_counts().copy() for run_id, run in three_runs.items()}
+        counts["run-ce"][-1, 2] = 0
+        counts["run-ls"][-1] = -1  # nobody counted
+        for run_id, run in three_runs.items():
+            np.save(run.path / "soft_labels" / "counts.npy", counts[run_id])
+        app = _open("Matrix", run="run-ols")
+        saved = tables["similar-pairs-run-ols-soft-labels.csv"]()
+        names = three_runs["run-ols"].info.dataset.class_names
+        places = tuple(
+            np.array([names.index(name) for name in saved[side]])
+            for side in ("first_class", "second_class")
+        )
+        assert len(saved) == 15
+        masses = {run_id: _by_hand(run)[places] for run_id, run in three_runs.items()}
+        for run_id, own in counts.items():
+            np.testing.assert_allclose(saved[run_id], masses[run_id], rtol=1e-12)
+            for side, classes in zip(("first", "second"), places, strict=True):
+                behind = saved[f"{side}_correct_images_{run_id}"]
+                np.testing.assert_array_equal(
+                    behind, np.where(own[-1] < 0, np.nan, own[-1])[classes]
+                )
+        for run_id in ("run-ce", "run-ls"):
+            difference = masses[run_id] - masses["run-ols"]
+            np.testing.assert_allclose(saved[f"difference_{run_id}"], difference, atol=1e-15)
+        assert len(saved.columns) == 2 + 3 + 2 + 6
+        shown = app.dataframe[0].value["First class", "Class name"]
+        assert set(shown[saved["first_class"] == "class c"]) == {"class c †"}
+        assert not shown[saved["first_class"] != "class c"].str.contains("†").any()
+        told = next(caption.value for caption in app.caption if "†" in caption.value)
+        assert told == "†: no correct image of class c in run-ce (uniform fallback)."
+
+        app.segmented_control(key="source").set_value("classifier").run()
+        saved = tables["similar-pairs-run-ols-classifier.csv"]()
+        assert list(saved) == [
+            "first_class",
+            "second_class",
+            "run-ols",
+            "run-ce",
+            "run-ls",
+            "difference_run-ce",
+            "difference_run-ls",
+        ]
+        assert not any("†" in caption.value for caption in app.caption)
 
     @pytest.mark.usefixtures("three_runs")
     def test_one_run_alone_has_no_differences(self):
-        table = _open("Matrix", runs=["run-ls"]).dataframe[1].value
+        table = _open("Matrix", runs=["run-ls"]).dataframe[0].value
         assert list(table) == [
             ("First class", "Class name"),
             ("Second class", "Class name"),
-            ("Mean mass", "run-ls"),
+            ("Mean mass", "run-ls (observed)"),
         ]
 
     def test_images_are_of_the_classes_that_they_stand_beside(self, three_runs, root):
@@ -186,7 +267,7 @@ class TestPairs:
         grey = (40 * labels).astype(np.uint8)
         pixels = np.broadcast_to(grey[:, None, None, None], (N_TEST, 16, 16, 3)).copy()
         write_thumbnails(root, ImageSet(labels, pixels))
-        shown = _open("Matrix").dataframe[1]
+        shown = _open("Matrix").dataframe[0]
         names = three_runs["run-ols"].info.dataset.class_names
         for side in ("First class", "Second class"):
             columns = (shown.value[side, title] for title in ("Class name", "Images"))
@@ -206,7 +287,10 @@ class TestAgreement:
         app = _open("Agreement", source="soft labels")
         sources, runs, pairs = figures(app)
         assert sources["data"][0]["x"] == ["soft labels", "confusions", "features", "classifier"]
-        assert runs["data"][0]["x"] == list(three_runs)
+        assert runs["data"][0]["x"] == list(OBSERVED.values())
+        app.segmented_control(key="run").set_value("run-ce").run()
+        observed = figures(app)[0]["data"][0]["x"]
+        assert observed == ["observed soft labels", "confusions", "features", "classifier"]
         drawn = array(runs["data"][0]["z"])
         upper = np.triu_indices(6, 1)
         values = [_by_hand(run)[upper] for run in three_runs.values()]
@@ -255,20 +339,132 @@ class TestAgreement:
         assert len(texts) == 6
         assert "999 permutations of 100 classes" in heatmap.text[0][1]
 
-    def test_of_many_pairs_those_most_similar_in_either_source_are_drawn(self):
-        random = np.random.default_rng(0)
-        first, second = (random.normal(size=(250, 250)) for _ in range(2))
-        first, second = first + first.T, second + second.T
-        rows, columns = shown_pairs(first, second)
-        assert len(rows) == 20_000
-        drawn = np.zeros((250, 250), dtype=bool)
-        drawn[rows, columns] = True
-        left_out = np.triu(~drawn, 1)
-        # what is left out is below everything that is drawn, by rank, in both
-        ranks = [np.argsort(np.argsort(-m[np.triu_indices(250, 1)])) for m in (first, second)]
-        best = np.zeros((250, 250))
-        best[np.triu_indices(250, 1)] = np.minimum(*ranks)
-        assert best[left_out].min() >= best[drawn].max()
-        trace = pair_scatter(first, second, [f"c{i}" for i in range(250)], "x", "y").data[0]
-        np.testing.assert_allclose(trace.x, first[rows, columns], rtol=1e-6)
-        assert trace.text[0] == f"c{rows[0]} and c{columns[0]}"
+    def test_a_point_is_a_pair_of_classes(self):
+        first, second = (class_similarity(seed) for seed in range(2))
+        pairs = compare_pairs([first, second], [[0, 3], [4, 2]])
+        trace = pair_scatter(pairs, list("abcde"), "x", "y").data[0]
+        np.testing.assert_allclose(trace.x, [first[0, 3], first[4, 2]], rtol=1e-6)
+        np.testing.assert_allclose(trace.y, [second[0, 3], second[4, 2]], rtol=1e-6)
+        assert list(trace.text) == ["a and d", "e and c"]
+
+
+class TestTaxonomy:
+    def test_numbers_of_a_real_run_are_those_of_scikit_learn(self, monkeypatch, tables):
+        root = REPOSITORY / DEFAULT_ROOT
+        monkeypatch.setenv("OLS_ROOT", str(root))
+        run = load_run("cifar100-resnet20-ols", root)
+        app = _open("Taxonomy", runs=[run.id])
+        for n_clusters in (20, 35):
+            app.slider(key="k").set_value(n_clusters).run()
+            (row,) = app.dataframe[0].value.to_dict("records")
+            expected = _taxonomy_by_scikit_learn(run, run.soft_label_epochs[-1], n_clusters)
+            assert [row[name] for name in ("Adjusted Rand", "NMI", "Purity")] == pytest.approx(
+                expected
+            )
+            curve = tables["superclass-agreement-by-epoch.csv"]()
+            drawn = curve.set_index("epoch")[["ari", "nmi", "purity"]]
+            assert len(drawn) == cache.SAMPLED_EPOCHS
+            for epoch in (drawn.index[5], drawn.index[-1]):
+                found = _taxonomy_by_scikit_learn(run, epoch, n_clusters)
+                assert drawn.loc[epoch].tolist() == pytest.approx(found)
+        assert "12 epochs at most are drawn" in app.caption[-1].value
+        app.selectbox(key="measure").set_value("purity").run()
+        assert array(figures(app)[0]["data"][0]["y"]).tolist() == curve["purity"].tolist()
+
+    def test_epochs_leave_no_matrix_behind(self, root):
+        run = large_run(root, n_classes=200, epochs=12)
+        cache.taxonomy(run, "soft labels", 12, 20)  # loads what is needed
+        tracemalloc.start()
+        try:
+            for epoch in run.soft_label_epochs:
+                cache.taxonomy(run, "soft labels", epoch, 20)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 3 * 200 * 200 * 8
+
+    @pytest.mark.usefixtures("three_runs")
+    def test_compares_every_run_and_each_superclass(self):
+        app = _open("Taxonomy")
+        table, superclasses = (frame.value for frame in app.dataframe)
+        assert table["Run"].tolist() == list(OBSERVED.values())
+        assert table["p"].between(0.001, 1).all()
+        assert sorted(superclasses["Superclass"]) == ["high", "low"]
+        assert [trace["name"] for trace in figures(app)[0]["data"]] == list(OBSERVED.values())
+
+    def test_the_worst_of_very_many_superclasses_are_named_above_the_table(self, root):
+        large_run(root, n_classes=90, epochs=1)  # 30 superclasses
+        app = _open("Taxonomy")
+        table = app.dataframe[1].value
+        worst = table["Superclass"].tolist()[:-6:-1]
+        said = app.caption[-1].value.replace("\\", "")
+        assert [said.index(name) for name in worst] == sorted(said.index(name) for name in worst)
+
+
+def class_similarity(seed):
+    soft_labels = np.random.default_rng(seed).dirichlet(np.ones(5), 5)
+    return similarity_from_soft_labels(soft_labels)
+
+
+def _taxonomy_by_scikit_learn(run, epoch, n_clusters):
+    """ARI, NMI and purity of a cut of the average-linkage tree."""
+    matrix = run.soft_labels(epoch).astype(np.float64)
+    distance = 1 - (matrix + matrix.T) / 2
+    np.fill_diagonal(distance, 0)
+    tree = linkage(squareform(distance, checks=False), "average")
+    clusters = fcluster(tree, n_clusters, "maxclust")
+    known = run.info.dataset.superclasses
+    counts = contingency_matrix(known, clusters)
+    purity = counts.max(axis=0).sum() / counts.sum()
+    scores = (adjusted_rand_score, normalized_mutual_info_score)
+    return [*(score(known, clusters) for score in scores), purity]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_few_classes_are_shown_in_every_section(root, n_classes):
+    synthetic_run(root, "few", n_classes=n_classes, superclasses=["a", "a", "b"][:n_classes])
+    app = _open("Matrix")
+    for section in ("Taxonomy", "Agreement", "Map"):
+        app.segmented_control(key="section").set_value(section).run()
+        assert not app.exception
+        assert not app.error
+
+
+@pytest.mark.usefixtures("three_runs")
+@pytest.mark.parametrize("source", ["soft labels", "confusions", "features"])
+def test_colours_are_logarithmic_on_request_where_there_is_no_sign(source, monkeypatch):
+    kinds = []
+    monkeypatch.setattr(
+        "app.matrices.scale_of",
+        lambda values, kind, made=scale_of: kinds.append(kind) or made(values, kind),
+    )
+    app = _open("Matrix", source=source)
+    if source == "features":
+        assert not app.toggle
+        assert kinds == ["diverging"]
+        return
+    app.toggle(key="log").set_value(False).run()
+    assert kinds == ["log", "linear"]
+
+
+@pytest.mark.usefixtures("three_runs")
+@pytest.mark.parametrize("section", ["Matrix", "Taxonomy", "Agreement", "Map"])
+def test_drawing_again_computes_nothing_again(section, monkeypatch):
+    calls = []
+    for name in similarity.__all__:
+        function = getattr(similarity, name)
+        if not isinstance(function, type) and name not in ("cut_height", "superclass_agreement"):
+            monkeypatch.setattr(similarity, name, _counted(function, name, calls))
+    app = _open(section)
+    assert calls
+    calls.clear()
+    app.run()
+    assert calls == []
+
+
+def _counted(function, name, calls):
+    def counted(*arguments, **options):
+        calls.append(name)
+        return function(*arguments, **options)
+
+    return counted
