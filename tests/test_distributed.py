@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -67,6 +68,7 @@ def trained(tmp_path_factory):
     done = subprocess.run(
         [*launcher, *processes, *child],
         cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # as torchrun sets it
         capture_output=True,
         text=True,
         timeout=200,
