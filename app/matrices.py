@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -17,13 +18,20 @@ from app.components.frames import Frames, encode, max_side, pool, prepare_frames
 from app.components.matrix_viewer import Panel
 from app.scan import cached, cached_large
 from ols_core.analysis.similarity import OrderKind
-from ols_core.analysis.soft_labels import hide_diagonal, training_target, uniform_reference
+from ols_core.analysis.soft_labels import (
+    Change,
+    hide_diagonal,
+    largest_changes,
+    training_target,
+    uniform_reference,
+)
 from ols_core.runs import UNKNOWN_COUNT, Run
 
 __all__ = [
     "END",
     "MatrixKind",
     "Moment",
+    "changes",
     "difference_panel",
     "epochs_of",
     "fallback_name",
@@ -107,10 +115,11 @@ def panels(
         view = _View(kind, order, "log" if log else "linear", diagonal, len(shown))
         made.append(
             Panel(
-                title=run.id,
+                title=soft_label_name(run) if kind == "soft labels" else run.id,
                 frames=_frames(run, tuple(epochs), tuple(runs), view),
                 exact=partial(_frame, run, kind, epochs, diagonal),
                 counts=_counts(run, kind, epochs),
+                empty=_empty(run, kind),
             )
         )
     return made
@@ -128,22 +137,28 @@ class _View:
 
 
 def difference_panel(
-    after: Moment, before: Moment | None, runs: Sequence[Run], order: OrderKind
+    after: Moment, before: Moment | None, runs: Sequence[Run], order: OrderKind, diagonal: bool
 ) -> Panel:
-    """One panel with what differs between two moments, or from uniform smoothing."""
+    """One panel with what differs between two moments, or from uniform smoothing.
+
+    Colours span what differs after the whole training, whatever the epochs: in all chosen `runs`
+    from their first epoch or from uniform smoothing, or between any two of them.
+    """
     run, epoch = after
     peer, since = before or (None, None)
-    frames = _difference_frames(run, epoch, peer, since, tuple(runs), order)
+    frames = _difference_frames(run, epoch, peer, since, tuple(runs), order, diagonal)
     counts = _counts(run, "soft labels", [epoch])
     if counts is not None and peer is not None and since is not None:
         others = _counts(peer, "soft labels", [since])
         counts = None if others is None else np.minimum(counts, others)
+    fallbacks = {fallback_name(side) for side in (run, peer) if side is not None}
     earlier, later = sides(after, before)
     return Panel(
         title=f"{moment_name(after)} − {moment_name(before)}",
         frames=frames,
-        exact=lambda _: hide_diagonal(later - earlier),
+        exact=lambda _: _difference(earlier, later, diagonal),
         counts=counts,
+        empty=" or ".join(sorted(fallbacks)),
     )
 
 
@@ -159,6 +174,15 @@ def sides(
     return peer.soft_labels(since), later
 
 
+@cached
+def changes(
+    after: Moment, before: Moment | None, n: int, target: int | None, diagonal: bool
+) -> tuple[Change, ...]:
+    """Return the `n` largest differences, of one class or of all."""
+    earlier, later = sides(after, before)
+    return largest_changes(earlier, later, n, include_diagonal=diagonal, target=target)
+
+
 def fallback_rows(moment: Moment | None) -> set[int]:
     """Classes whose row is none of the epoch's own: no sample was classified correctly."""
     if moment is None:
@@ -170,7 +194,10 @@ def fallback_rows(moment: Moment | None) -> set[int]:
 
 def moment_name(moment: Moment | None) -> str:
     """Say which run at which epoch, or that it is uniform smoothing."""
-    return "uniform smoothing" if moment is None else f"{moment[0].id}, epoch {moment[1]}"
+    if moment is None:
+        return "uniform smoothing"
+    run, epoch = moment
+    return f"{soft_label_name(run)}, epoch {epoch}"
 
 
 def run_name(run: Run, source: Source) -> str:
@@ -183,17 +210,16 @@ def similarity_panel(run: Run, source: Source, runs: Sequence[Run], log: bool) -
 
     Colours are those of all chosen `runs`; cosines, which have a sign, are never logarithmic.
     """
-    counts = None
-    if source == "soft labels":
-        counts = _counts(run, "soft labels", [cache.final_epoch(run, source)])
-    elif source == "confusions":
-        counts = _counts(run, source, [END])
-    return Panel(
+    panel = Panel(
         title=f"{run_name(run, source)}: classes in the order of their clustering",
         frames=_similarity_frames(run, source, tuple(runs), log),
         exact=lambda _: cache.class_similarity(run, source),
-        counts=counts,
     )
+    if source not in ("soft labels", "confusions"):
+        return panel
+    epochs = [END if source == "confusions" else cache.final_epoch(run, source)]
+    counts, empty = _counts(run, source, epochs), _empty(run, source)
+    return replace(panel, counts=counts, empty=empty, symmetric=True)
 
 
 @cached_large
@@ -207,7 +233,7 @@ def _similarity_frames(run: Run, source: Source, runs: tuple[Run, ...], log: boo
     return prepare_frames([shown], order, scale, max_side(run.n_classes, 1))
 
 
-@cached
+@cached_large
 def _difference_frames(
     run: Run,
     epoch: int,
@@ -215,13 +241,35 @@ def _difference_frames(
     since: int | None,
     runs: tuple[Run, ...],
     order: OrderKind,
+    diagonal: bool,
 ) -> Frames:
     before = None if peer is None or since is None else (peer, since)
-    earlier, later = sides((run, epoch), before)
-    shown = hide_diagonal(later - earlier)
+    shown = _difference(*sides((run, epoch), before), diagonal)
     permutation = cache.class_orders(reference_run(runs), order)
-    scale = scale_of(shown, "diverging")
+    other = None if peer is None else peer != run
+    scale = _difference_scale(runs, other, diagonal)
     return prepare_frames([shown], permutation, scale, max_side(len(shown), 1))
+
+
+@cached
+def _difference_scale(runs: tuple[Run, ...], other: bool | None, diagonal: bool) -> Scale:
+    """Colours for differences from another run, from an earlier epoch, or (None) from uniform."""
+    last: list[Moment] = [(run, run.soft_label_epochs[-1]) for run in runs]
+    pairs: list[tuple[Moment, Moment | None]]
+    if other is None:
+        pairs = [(moment, None) for moment in last]
+    elif other:
+        pairs = list(combinations(last, 2))
+    else:
+        pairs = [(moment, (moment[0], moment[0].soft_label_epochs[:2][-1])) for moment in last]
+    found = [_difference(*sides(after, before), diagonal) for after, before in pairs]
+    return scale_of(np.stack(found), "diverging")
+
+
+def _difference(
+    earlier: npt.NDArray[np.floating], later: npt.NDArray[np.floating], diagonal: bool
+) -> npt.NDArray[np.floating]:
+    return later - earlier if diagonal else hide_diagonal(later - earlier)
 
 
 def _until(run: Run, kind: MatrixKind, epochs: Sequence[int]) -> list[int]:
@@ -243,7 +291,7 @@ def _frame(
     return _visible(run, kind, epochs[frame], diagonal)
 
 
-@cached
+@cached_large
 def _frames(run: Run, epochs: tuple[int, ...], runs: tuple[Run, ...], view: _View) -> Frames:
     scale = _common_scale(runs, view.kind, view.scale, view.diagonal)
     order = cache.class_orders(reference_run(runs), view.order)
@@ -252,12 +300,12 @@ def _frames(run: Run, epochs: tuple[int, ...], runs: tuple[Run, ...], view: _Vie
     return Frames(encode(pooled, scale), order, scale)
 
 
-@cached
+@cached_large
 def _pooled(
     run: Run, epochs: tuple[int, ...], reference: Run, view: _View
 ) -> npt.NDArray[np.floating]:
     order = cache.class_orders(reference, view.order)
-    side = max_side(run.n_classes, len(epochs) * view.n_panels)
+    side = max_side(run.n_classes, len(epochs), view.n_panels)
     matrices = (_visible(run, view.kind, epoch, view.diagonal) for epoch in epochs)
     return np.stack([pool(matrix, side, view.scale, order) for matrix in matrices])
 
@@ -272,11 +320,18 @@ def _common_scale(
 
 
 def _counts(run: Run, kind: MatrixKind, epochs: Sequence[int]) -> npt.NDArray[np.int64] | None:
-    """Samples behind the rows, (n_epochs, K); None if nobody has counted them."""
+    """Samples behind the rows, (n_epochs, K); None if there are none or nobody counted them."""
     if kind == "confusions":
         return np.bincount(run.labels(), minlength=run.n_classes)[None]
+    if kind == "training targets" and run.info.method != "ols":
+        return None
     counts = run.soft_label_counts()[list(epochs)]
     return None if (counts == UNKNOWN_COUNT).any() else counts
+
+
+def _empty(run: Run, kind: MatrixKind) -> str:
+    """What stands in a row without samples: without test images nothing does."""
+    return "" if kind == "confusions" else fallback_name(run)
 
 
 def _target_settings(run: Run) -> dict[str, float] | None:

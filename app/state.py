@@ -126,7 +126,7 @@ def choose_runs(runs: list[Run]) -> None:
 def missing_runs() -> list[str]:
     """Runs that the link to this page names, and that are not here."""
     known = {run.id for run in scan().runs}
-    return [run_id for run_id in remembered("linked_runs") or [] if run_id not in known]
+    return [name for name in remembered("linked_runs") or [] if name and name not in known]
 
 
 def chosen_runs() -> list[Run]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from app.charts.theme import empty, fixed_figure, line, translucent
+from app.charts.theme import empty, epochs_axis, fixed_figure, line, translucent
 from ols_core.analysis.soft_labels import QUANTILE_LEVELS, Convergence
 
 __all__ = ["QUANTITIES", "convergence_curves"]
@@ -51,6 +51,7 @@ def convergence_curves(
                 "type": "scatter",
                 "x": np.concatenate([epochs, epochs[::-1]]),
                 "y": np.concatenate([band[:, 0], band[::-1, 1]]),
+                "mode": "lines",
                 "fill": "toself",
                 "fillcolor": translucent(position),
                 "line": {"width": 0},
@@ -74,5 +75,6 @@ def convergence_curves(
     if title != "Change":
         low, high = (f"{level:.0%}" for level in (QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]))
         heading = f"{title}: median over classes, and {low} to {high}"
+    last = max(len(found.n_rows) for found in results.values()) - 1
     up = {"title": QUANTITIES[title], "rangemode": "tozero"}
-    return fixed_figure(traces, heading, height, x={"title": "epoch"}, y=up)
+    return fixed_figure(traces, heading, height, x=epochs_axis(last), y=up)

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from app.charts.theme import empty, fixed_figure, line
+from app.charts.theme import empty, epochs_axis, fixed_figure, line
 
 __all__ = ["CURVES", "Along", "elapsed", "training_curves", "value_curves"]
 
 Along = Literal["epoch", "time"]
 History = Sequence[Mapping[str, Any]]
+_Axis = dict[str, Any]
 
 _TIME_UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 _DASH_NAMES = {"dot": "dotted", "solid": "solid"}
@@ -93,22 +94,24 @@ def training_curves(
         f"{split} {_DASH_NAMES[dash]}" if len(curves) > 1 else split for _, split, dash in curves
     ]
     heading = ", ".join([title, *filter(None, styles)])
-    return fixed_figure(lines, heading, height, x={"title": axis}, y={"title": unit})
+    return fixed_figure(lines, heading, height, x=axis, y={"title": unit})
 
 
-def _epochs(histories: Mapping[str, History]) -> tuple[str, dict[str, list[float]], str]:
-    """Axis title, positions of each run's records, and how a hover text tells one."""
+def _epochs(histories: Mapping[str, History]) -> tuple[_Axis, dict[str, list[float]], str]:
+    """Axis, positions of each run's records, and how a hover text tells one."""
     positions = {name: [r["epoch"] for r in records] for name, records in histories.items()}
-    return "epoch", positions, "epoch %{x}"
+    last = max(map(len, histories.values()), default=0)
+    return epochs_axis(last), positions, "epoch %{x}"
 
 
-def _times(histories: Mapping[str, History]) -> tuple[str, dict[str, list[float]], str]:
+def _times(histories: Mapping[str, History]) -> tuple[_Axis, dict[str, list[float]], str]:
     """Do the same by training time, in the largest unit that the longest run has two of."""
     seconds = {name: elapsed(records) for name, records in histories.items()}
     longest = max((times[-1] for times in seconds.values() if times), default=0.0)
     unit, length = next((u for u in _TIME_UNITS if longest >= 2 * u[1]), _TIME_UNITS[-1])
     positions = {name: [time / length for time in times] for name, times in seconds.items()}
-    return f"training time, {unit}", positions, f"%{{x:.2f}} {unit}, epoch %{{customdata}}"
+    axis = {"title": f"training time, {unit}"}
+    return axis, positions, f"%{{x:.2f}} {unit}, epoch %{{customdata}}"
 
 
 def value_curves(
@@ -138,4 +141,5 @@ def value_curves(
         )
         for position, (name, (epochs, values)) in enumerate(curves.items())
     ]
-    return fixed_figure(lines, title, height, x={"title": "epoch"}, y={"title": unit})
+    last = max((max(epochs) for epochs, _ in curves.values() if epochs), default=0)
+    return fixed_figure(lines, title, height, x=epochs_axis(last), y={"title": unit})

@@ -9,14 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from app.charts.scale import Scale
+from app.charts.scale import Scale, ScaleKind
 from app.charts.theme import DIVERGING, GREY, SEQUENTIAL, style
+from app.charts.tree import scaled_merges, tree_path
+from ols_core.analysis.similarity import Dendrogram
 
 __all__ = ["Axis", "heatmap", "make_axis"]
 
 # More names than this overlap on a figure of 600 pixels.
 _MAX_NAMES = 40
 _MAX_GROUPS = 30
+_TREE_WIDTH = 0.12  # of the figure
 _SMALLEST = 1e-6  # what a logarithmic scale takes for zero
 
 
@@ -54,6 +57,7 @@ def heatmap(
     row: str,
     column: str,
     scale: Scale,
+    tree: Dendrogram | None = None,
     height: int = 640,
 ) -> go.Figure:
     """Draw a matrix with its rows and columns in the axis's order.
@@ -67,20 +71,24 @@ def heatmap(
         The figure's title, what a cell's value is, and what rows and columns are.
     scale : Scale
         How values become colours.
+    tree : Dendrogram, optional
+        Of the classes in this order, to be drawn beside the rows.
     height : int
         In pixels.
     """
     values = matrix.astype(np.float32)
     sign = "+" if scale.kind == "diverging" else ""
+    # What is coloured by its logarithm carries the values themselves along.
+    log = scale.kind == "log"
     figure = go.Figure(
         go.Heatmap(
             **_colors(values, scale, quantity),
             x=axis.names,
             y=axis.names,
-            customdata=values,
+            customdata=values if log else None,
             hovertemplate=(
                 f"{row}: <b>%{{y}}</b><br>{column}: <b>%{{x}}</b><br>"
-                f"{quantity}: %{{customdata:{sign}.4f}}<extra></extra>"
+                f"{quantity}: %{{{'customdata' if log else 'z'}:{sign}.4f}}<extra></extra>"
             ),
         )
     )
@@ -97,7 +105,18 @@ def heatmap(
         figure.add_shape(
             type="line", y0=edge - 0.5, y1=edge - 0.5, x0=0, x1=1, xref="x domain", line=line
         )
+    if tree is not None:
+        _add_tree(figure, tree, scale.kind, len(matrix))
     return style(figure, title, height)
+
+
+def _add_tree(figure: go.Figure, tree: Dendrogram, kind: ScaleKind, n_cells: int) -> None:
+    """Draw the tree between the matrix and its colour bar."""
+    merges, _ = scaled_merges(tree, None, kind)
+    path = tree_path(merges, 1.01, _TREE_WIDTH, n_cells / (len(merges) + 1))
+    shape = {"type": "path", "path": path, "xref": "x domain", "yref": "y"}
+    figure.add_shape(**shape, line={"width": 0.8, "color": GREY})
+    figure.update_xaxes(domain=[0, 1 - _TREE_WIDTH], constraintoward="right")
 
 
 def _colors(values: npt.NDArray[np.float32], scale: Scale, quantity: str) -> dict[str, object]:
@@ -129,7 +148,7 @@ def _decades(low: float, high: float) -> dict[str, object]:
 
 
 def _ticks(axis: Axis) -> dict[str, object]:
-    """Class names while they fit; else group names at the groups' centres; else none."""
+    """Class names while they fit; else group names at the groups' centres; else some names."""
     if len(axis.names) <= _MAX_NAMES:
         return {"tickmode": "linear", "dtick": 1, "tickfont": {"size": 11}}
     if axis.groups and len(axis.groups) <= _MAX_GROUPS:
@@ -138,4 +157,4 @@ def _ticks(axis: Axis) -> dict[str, object]:
         centres = np.cumsum(sizes) - (sizes + 1) / 2 + 1e-3
         text = [name for name, _ in axis.groups]
         return {"tickvals": centres.tolist(), "ticktext": text, "tickfont": {"size": 11}}
-    return {"showticklabels": False}
+    return {"nticks": _MAX_NAMES, "tickfont": {"size": 10}}

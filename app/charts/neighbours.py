@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from app.charts.theme import color, empty, fixed_figure, line
+from app.charts.theme import color, empty, epochs_axis, fixed_figure, line
 
 __all__ = ["neighbour_bars", "neighbour_lines"]
 
@@ -17,6 +17,7 @@ _LETTER = 7  # pixels, on average
 _SYMBOL = 45  # pixels, with the gaps around it
 _NARROW = 300  # pixels: a plot in a third of a small screen
 _MAX_LETTERS = 24
+_SHADE = "rgba(128,134,139,0.25)"
 
 
 def neighbour_bars(
@@ -73,6 +74,7 @@ def neighbour_lines(
     epochs: Sequence[int],
     rows: npt.NDArray[np.floating],
     classes: Sequence[str],
+    fallback: npt.NDArray[np.bool_],
     title: str,
     height: int,
 ) -> go.Figure:
@@ -84,6 +86,8 @@ def neighbour_lines(
     rows : ndarray of shape (T, n)
         Mass of each of `classes`.
     classes : sequence of str, length n
+    fallback : ndarray of shape (T,), bool
+        Where the row rests on no sample: shaded.
     title : str
     height : int
         In pixels.
@@ -102,10 +106,25 @@ def neighbour_lines(
         lines,
         title,
         height,
-        x={"title": "epoch"},
+        x=epochs_axis(max(epochs)),
         y={"title": "mass", "rangemode": "tozero"},
         legend_lines=_lines_of(classes),
+        shapes=[_shade(epoch) for epoch in np.asarray(epochs)[fallback].tolist()],
     )
+
+
+def _shade(epoch: int) -> dict[str, object]:
+    return {
+        "type": "rect",
+        "x0": epoch - 0.5,
+        "x1": epoch + 0.5,
+        "y0": 0,
+        "y1": 1,
+        "yref": "y domain",
+        "fillcolor": _SHADE,
+        "line": {"width": 0},
+        "layer": "below",
+    }
 
 
 def _lines_of(names: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ __all__ = [
     "SEQUENTIAL",
     "color",
     "empty",
+    "epochs_axis",
     "fixed_figure",
     "framed",
     "line",
@@ -55,9 +56,13 @@ _LIGHT = _Page("#51555F", "#2F2D2B", "#E6EAF1", "#C9CCD3", "#FFFFFF")
 _DARK = _Page("#E6EAF1", "#EDEBE8", "#31333F", "#5A5D68", "#171614")
 _MARGIN = {"l": 10, "r": 10, "t": 46, "b": 10}
 LEGEND_ABOVE = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
+# At the top of the figure, whatever is below: otherwise it moves with the lines of the legend.
+_TITLE_PLACE = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "top"}
 FIXED_AXIS = {"automargin": False, "tickangle": 0}
 FIXED_MARGIN = {"l": 70, "b": 52}
 """Room, in pixels, for the plain numbers and titles of such axes."""
+_FEW_EPOCHS = 12
+_LARGE = 20_000  # numbers: as text these are more to send than to draw twice
 _FONT = '"Source Sans", sans-serif'  # the one that Streamlit brings along
 
 
@@ -87,9 +92,9 @@ def framed(
 ) -> dict[str, Any]:
     """Return a layout with title and margins, and so many lines of legend above the plot."""
     legend = {"legend": LEGEND_ABOVE} if legend_lines else {}
-    top = {"t": 70 + 20 * legend_lines} if legend_lines else {}
+    top = {"t": 60 + 20 * legend_lines} if legend_lines else {}
     return {
-        "title": {"text": title, "font": {"size": 15}, "x": 0, "xanchor": "left"},
+        "title": {"text": title, "font": {"size": 15}, **_TITLE_PLACE},
         "height": height,
         "margin": {**_MARGIN, **top, **margin},
         **legend,
@@ -118,6 +123,11 @@ def fixed_figure(
     room = {**FIXED_MARGIN, **margin}
     frame = framed(title, height, legend_lines=legend_lines, margin=room, **axes, **layout)
     return go.Figure({"data": list(traces), "layout": frame})
+
+
+def epochs_axis(last: int) -> dict[str, Any]:
+    """Axis of the epochs up to the last one; of few, there would be ticks between two as well."""
+    return {"title": "epoch", **({"dtick": 1} if last <= _FEW_EPOCHS else {})}
 
 
 def line(
@@ -174,7 +184,7 @@ def _frame(page: _Page) -> dict[str, Any]:
     return {
         "datarevision": 0,
         "font": font,
-        "title": {"font": {"color": page.title, "weight": 600}, "pad": {"l": 4}},
+        "title": {"font": {"color": page.title, "weight": 600}, "pad": {"l": 4, "t": 14}},
         "legend": {"font": {"color": page.title}},
         "paper_bgcolor": page.background,
         "plot_bgcolor": page.background,
@@ -212,10 +222,12 @@ def _completed(own: Any, defaults: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Plotly's binary arrays as lists, however deep they are."""
+    """Plotly's binary arrays as lists, however deep they are, but for large ones."""
     if isinstance(value, dict):
         if "bdata" in value:
             flat = np.frombuffer(b64decode(value["bdata"]), dtype=value["dtype"])
+            if flat.size > _LARGE:
+                return value
             shape = [int(n) for n in str(value.get("shape", flat.size)).split(",")]
             return flat.reshape(shape).tolist()
         return {key: _plain(item) for key, item in value.items()}

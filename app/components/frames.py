@@ -15,24 +15,26 @@ from app.charts.scale import Scale, ScaleKind
 
 __all__ = [
     "BLANK",
-    "DETAIL_SIDE",
     "TOP",
     "Frames",
     "Window",
     "cut_detail",
+    "detail_side",
     "encode",
     "encode_counts",
     "max_side",
     "pool",
+    "pool_counts",
     "prepare_frames",
 ]
 
 TOP = 254
 BLANK = 255
-DETAIL_SIDE = 256  # of the exact values of one frame: 256 kB of float32
-# Bytes of all frames together: with what else travels when a page is opened, below 1.5 MB.
-_BUDGET = 1_000_000
-_SMALLEST_SIDE = 64  # fewer cells a side no longer show the groups of a thousand classes
+# Bytes of the frames, counts and exact values of all panels: with what else travels when a page is
+# opened (the viewer's module, the names, other figures), below 1.5 MB.
+_BUDGET = 1_100_000
+_DETAIL_CELLS = 256**2  # exact values of all panels in one frame: 262 kB of float32
+_SMALLEST_SIDE = 32  # fewer cells a side no longer show the groups of a thousand classes
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,31 @@ def encode_counts(counts: npt.NDArray[np.integer], most: int) -> npt.NDArray[np.
     return codes
 
 
-def max_side(n_classes: int, n_frames: int) -> int:
-    """Return the most cells a side with which all frames stay within 1 MB, at least 64."""
-    affordable = int(np.sqrt(_BUDGET / n_frames))
-    return min(n_classes, max(_SMALLEST_SIDE, affordable))
+def pool_counts(counts: npt.NDArray[np.integer], side: int) -> npt.NDArray[np.integer]:
+    """Shrink counts (n_frames, n_classes) to the fewest of each cell: no row without is lost."""
+    starts = np.arange(side) * counts.shape[1] // side
+    return np.minimum.reduceat(counts, starts, axis=1)
+
+
+def detail_side(n_panels: int) -> int:
+    """Return the most exact values a side that each of the panels sends: 256 of a single one."""
+    return int(np.sqrt(_DETAIL_CELLS / n_panels))
+
+
+def max_side(n_classes: int, n_frames: int, n_panels: int = 1) -> int:
+    """Return the most cells a side with which all that the panels send stays within bounds.
+
+    Frames that are not pooled may take the room of the exact values, too. A side is at least 32
+    cells, whatever they then send.
+    """
+
+    def affordable(budget: float) -> int:
+        # The counts of a frame add one more byte a cell of its side.
+        return int(np.sqrt(budget / (n_frames * n_panels))) - 1
+
+    if affordable(_BUDGET) >= n_classes:
+        return n_classes
+    return min(n_classes, max(_SMALLEST_SIDE, affordable(_BUDGET - 4 * _DETAIL_CELLS)))
 
 
 def pool(
@@ -155,8 +178,9 @@ def cut_detail(
     order: npt.NDArray[np.int64],
     window: Window,
     kind: ScaleKind,
+    side: int,
 ) -> npt.NDArray[np.float32]:
-    """Values in a window of the ordered matrix, pooled if it is wider than `DETAIL_SIDE`."""
+    """Values in a window of the ordered matrix, pooled if it is wider than `side`."""
     rows = order[window.row : window.row + window.side]
     columns = order[window.column : window.column + window.side]
-    return pool(matrix[np.ix_(rows, columns)], DETAIL_SIDE, kind).astype(np.float32)
+    return pool(matrix[np.ix_(rows, columns)], side, kind).astype(np.float32)

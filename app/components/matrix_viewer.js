@@ -18,6 +18,9 @@ const FONT = 11
 const LINE = 12 // room of one axis label
 const MAX_LABEL = 130
 const MIN_SIDE = 4 // classes that the closest zoom shows
+const WIDE = 24 // a class from which on its edges are seen, and groups take more than a line
+const MIN_GROUP = 8 // lines between narrower groups would veil the values
+const PAGE = 10 // cells of a page up or down
 const GREY = "#9AA0A6"
 const NO_SAMPLE = "#D55E00" // vermilion, which no palette but the diverging one comes near
 
@@ -44,14 +47,14 @@ function receiveFrames(owner, header, body) {
 }
 
 // In the order of the message: colours, merges of the tree, codes of all panels, their strips.
-function readFrames({ panels, labels, names, side, merges }, body) {
+function readFrames({ panels, labels, side, merges }, body) {
   let at = 0
   const read = (length) => body.subarray(at, (at += length))
   // Sliced: the message's bytes need not start where 32-bit numbers may.
   const palette = new Uint32Array(read(1024).slice().buffer)
   const tree = new Float32Array(read(merges * 20).slice().buffer)
   const codes = panels.map(() => read(labels.length * side ** 2))
-  const strips = panels.map(({ counted }) => counted && read(labels.length * names.length))
+  const strips = panels.map(({ counted }) => counted && read(labels.length * side))
   return { palette, tree, codes, strips }
 }
 
@@ -268,7 +271,7 @@ class Viewer {
       this.pictures = frames.panels.map(() => new Picture())
       this.detailPictures = frames.panels.map(() => new Picture())
       this.strength = strengths(frames.scale.kind)
-      this.groupOf = frames.groups.flatMap(([name, size]) => Array(size).fill(name && ` (${name})`))
+      this.groupOf = frames.groups.flatMap(([name, size]) => Array(size).fill(name))
       this.cross = null
       if (resized) {
         this.window = this.firstWindow()
@@ -304,13 +307,14 @@ class Viewer {
     this.canvas.setAttribute(
       "aria-label",
       `${title}: matrix of ${this.n} by ${this.n} classes. Arrow keys move to a cell, ` +
-        "Enter chooses it, plus and minus zoom, Escape shows everything, space plays.",
+        `Home and End go along its row, page up and down ${PAGE} rows, Enter chooses it, ` +
+        "plus and minus zoom, Escape shows everything, space plays.",
     )
-    const zoom = this.n > MIN_SIDE ? "Drag, or scroll with Ctrl, to zoom; double-click to reset. " : ""
-    const strip = panels.some((panel) => panel.counted)
-      ? ` Strip at the left: ${texts.count}, darker for more, orange for none.`
-      : ""
-    this.hint.textContent = `${zoom}Click a cell to choose it.${strip}`
+    const zooms = this.n > MIN_SIDE
+    const mouse = zooms ? "Drag or Ctrl-scroll zooms, double-click resets, click" : "Click"
+    const keys = zooms ? "arrow keys move, Enter chooses, + zooms, Escape resets" : "arrow keys move, Enter chooses"
+    const strip = panels.some((panel) => panel.counted) ? ` Left strip: ${texts.count}.` : ""
+    this.hint.textContent = `${mouse} chooses; ${keys}.${strip}`
   }
 
   readTheme() {
@@ -433,6 +437,10 @@ class Viewer {
       ArrowDown: [1, 0],
       ArrowLeft: [0, -1],
       ArrowRight: [0, 1],
+      PageUp: [-PAGE, 0],
+      PageDown: [PAGE, 0],
+      Home: [0, -this.n],
+      End: [0, this.n],
     }
     const { row, column, side } = this.window
     const middle = { row: row + (side >> 1), column: column + (side >> 1) }
@@ -561,37 +569,58 @@ class Viewer {
 
   // Rows of the tip: where the cell is, its value in each panel, and the samples behind its row.
   reading({ row, column }) {
-    const { names, texts, scale, panels } = this.frames
+    const { texts, scale, panels } = this.frames
     const values = panels.map((_, panel) => this.valueAt(row, column, panel))
     const { first, last } = values[0]
-    const span = (at, length) =>
-      length > 1 ? `${names[at]} … ${names[at + length - 1]}` : names[at] + (this.groupOf[at] ?? "")
-    const rows = last.row - first.row + 1
-    const columns = last.column - first.column + 1
-    const pooled = scale.kind === "diverging" ? "strongest " : "largest "
-    const quantity = (rows * columns > 1 ? pooled : "") + texts.quantity
+    const pooled = first.row < last.row || first.column < last.column
+    const extreme = scale.kind === "diverging" ? "strongest " : "largest "
+    const quantity = (pooled ? extreme : "") + texts.quantity
     const named = (panel) => (panels.length > 1 ? panels[panel].title : quantity)
+    const samples = (panel) => this.samplesOf(first.row, last.row, panel)
+    const [ofRow, ofColumn] = panels[0].symmetric
+      ? [samples(0), this.samplesOf(first.column, last.column, 0)]
+      : ["", ""]
     return [
-      `${texts.row}: ${span(first.row, rows)}`,
-      `${texts.column}: ${span(first.column, columns)}`,
+      `${texts.row}: ${this.span(first.row, last.row)}${ofRow}`,
+      `${texts.column}: ${this.span(first.column, last.column)}${ofColumn}`,
       ...(panels.length > 1 ? [`${quantity}:`] : []),
-      ...values.map(({ text }, panel) => `${named(panel)}: ${text}${this.countAt(row, panel)}`),
+      ...values.map(({ text }, panel) => `${named(panel)}: ${text}${ofRow ? "" : samples(panel)}`),
     ]
   }
 
-  // The samples behind a row, where they are known.
-  countAt(row, panel) {
-    const { texts, strips, most } = this.frames
-    const strip = strips[panel]
-    if (!strip) return ""
-    const { frame, token, counts } = this.detail
-    const code = strip[this.frame * this.n + row]
-    if (code === 0) return ` (0 ${texts.count}: uniform)`
-    const exact = frame === this.frame && token === this.frames.token
-    const count = exact
-      ? formatNumber(counts[panel * this.n + row])
-      : `≈ ${formatNumber(Math.max(1, Math.round((code / TOP) * most)))}`
-    return ` (${count} ${texts.count})`
+  // The names of neighbours, from one to another, and of their groups.
+  span(first, last) {
+    const { names } = this.frames
+    const join = (from, to) => (from === to ? from : `${from} … ${to}`)
+    const group = join(this.groupOf[first], this.groupOf[last])
+    return join(names[first], names[last]) + (group ? ` (${group})` : "")
+  }
+
+  // The samples behind rows, where they are known; of several rows, of the one with fewest.
+  samplesOf(first, last, panel) {
+    const { texts, panels, strips } = this.frames
+    if (!strips[panel]) return ""
+    const fewest = this.fewestSamples(first, last, panel)
+    const sign = (first < last ? "≥ " : "") + (this.isSettled() ? "" : "≈ ")
+    if (fewest > 0) return ` (${sign}${formatNumber(fewest)} ${texts.count})`
+    const { empty } = panels[panel]
+    return ` (${first < last ? "some rows: " : ""}no ${texts.count}${empty && `, ${empty}`})`
+  }
+
+  fewestSamples(first, last, panel) {
+    const { strips, side, most } = this.frames
+    if (this.isSettled()) {
+      const start = panel * this.n
+      return Math.min(...this.detail.counts.subarray(start + first, start + last + 1))
+    }
+    const [from, to] = [first, last].map((row) => this.frame * side + cellOf(row, this.n, side))
+    const code = Math.min(...strips[panel].subarray(from, to + 1))
+    return code && Math.max(1, Math.round((code / TOP) * most))
+  }
+
+  // Whether Python has sent the exact values and counts of this frame.
+  isSettled() {
+    return this.detail.frame === this.frame && this.detail.token === this.frames.token
   }
 
   // The finest value known of a class pair, and the block of pairs that it stands for.
@@ -625,9 +654,8 @@ class Viewer {
   }
 
   detailIsFiner() {
-    const { detail } = this
-    if (detail.frame !== this.frame || detail.token !== this.frames.token) return false
-    return detail.side / detail.cells <= this.n / this.frames.side
+    const { side, cells } = this.detail
+    return this.isSettled() && side / cells <= this.n / this.frames.side
   }
 
   // Drawing -----------------------------------------------------------------------------------
@@ -657,11 +685,10 @@ class Viewer {
 
   // Room for the axes' labels: the longest that may ever show, so that zooming moves nothing.
   measure() {
-    const { names, groups } = this.frames
+    const { names, groups, groupTicks } = this.frames
     this.context.font = this.theme.font
-    const widths = [...names, ...groups.map(([name]) => name)].map(
-      (name) => this.context.measureText(name).width,
-    )
+    const texts = groupTicks ? [...names, ...groups.map(([name]) => name)] : names
+    const widths = texts.map((text) => this.context.measureText(text).width)
     this.labelRoom = Math.min(Math.max(...widths), MAX_LABEL)
   }
 
@@ -772,16 +799,20 @@ class Viewer {
 
   drawGroups() {
     const { context, plot } = this
+    const { groups } = this.frames
     this.clipToPlot()
     // Between large cells a thin line would pass for one of their edges.
-    const width = this.step < 8 ? 1 : 3
+    const width = this.step < WIDE ? 1 : 3
     context.fillStyle = width === 1 ? GREY : this.theme.background
+    context.globalAlpha = width === 1 ? 0.6 : 1
     let edge = 0
-    for (const [, size] of this.frames.groups.slice(0, -1)) {
-      edge += size
+    groups.slice(1).forEach(([, size], i) => {
+      const before = groups[i][1]
+      edge += before
+      if (Math.min(before, size) * this.step < MIN_GROUP) return
       context.fillRect(Math.round(this.xOf(edge)) - width / 2, plot.y, width, plot.size)
       context.fillRect(this.left, Math.round(this.yOf(edge)) - width / 2, plot.size, width)
-    }
+    })
     context.restore()
     context.strokeStyle = GREY
     context.lineWidth = 1
@@ -791,21 +822,18 @@ class Viewer {
   // A bar beside the rows, the darker the more samples are behind them. Where several rows share
   // a pixel the one with fewest is shown: a row without any must not be lost.
   drawStrip(panel) {
-    const strip = this.frames.strips[panel]
-    if (!strip) return
+    const { strips, most } = this.frames
+    if (!strips[panel]) return
     const { context, plot, theme, window } = this
     const x = this.left - STRIP.gap - STRIP.width
     const parts = Math.min(window.side, Math.round(plot.size * this.ratio))
     for (let part = 0; part < parts; part++) {
       const first = window.row + Math.floor((part * window.side) / parts)
-      const last = window.row + Math.floor(((part + 1) * window.side) / parts)
-      let fewest = TOP
-      for (let row = first; row < last; row++) {
-        fewest = Math.min(fewest, strip[this.frame * this.n + row])
-      }
+      const last = window.row + Math.floor(((part + 1) * window.side) / parts) - 1
+      const fewest = this.fewestSamples(first, last, panel)
       const top = plot.y + (part * plot.size) / parts
       context.fillStyle = fewest ? theme.text : NO_SAMPLE
-      context.globalAlpha = fewest ? 0.06 + (0.8 * fewest) / TOP : 1
+      context.globalAlpha = fewest ? 0.06 + (0.8 * fewest) / most : 1
       context.fillRect(x, top, STRIP.width, plot.size / parts)
     }
     context.globalAlpha = 1
@@ -851,10 +879,11 @@ class Viewer {
 
   // Names of the classes where they fit, else of the groups, else of every so many classes.
   findTicks(axis) {
-    const { names, groups } = this.frames
+    const { names, groups, groupTicks } = this.frames
     const start = this.window[axis]
     const end = start + this.window.side
-    if (this.step < LINE && groups.some(([name]) => name)) return this.groupTicks(groups, start, end)
+    const named = groupTicks && groups.some(([name]) => name)
+    if (this.step < LINE && named) return this.groupTicks(groups, start, end)
     const every = Math.ceil(LINE / this.step)
     const ticks = []
     for (let at = Math.ceil(start / every) * every; at < end; at += every) {
@@ -1048,12 +1077,16 @@ class Viewer {
   }
 }
 
-// The cell of `cells` a side that holds a class pair of a matrix with `n` classes a side, and the
-// pairs that share it. Cell i covers the classes from floor(i * n / cells) on.
+// The cell of `cells` a side that holds a class of a matrix with `n` classes a side. Cell i covers
+// the classes from floor(i * n / cells) on.
+function cellOf(at, n, cells) {
+  return Math.ceil(((at + 1) * cells) / n) - 1
+}
+
+// The cell that holds a class pair, and the pairs that share it.
 function blockOf({ row, column }, n, cells) {
-  const cellOf = (at) => Math.ceil(((at + 1) * cells) / n) - 1
   const start = (cell) => Math.floor((cell * n) / cells)
-  const [y, x] = [cellOf(row), cellOf(column)]
+  const [y, x] = [row, column].map((at) => cellOf(at, n, cells))
   return {
     y,
     x,

@@ -22,13 +22,16 @@ from plotly.colors import hex_to_rgb, sequential
 
 from app.charts.scale import ScaleKind
 from app.charts.theme import DIVERGING
+from app.charts.tree import scaled_merges
 from app.components.frames import (
-    DETAIL_SIDE,
+    BLANK,
     TOP,
     Frames,
     Window,
     cut_detail,
+    detail_side,
     encode_counts,
+    pool_counts,
 )
 from app.components.message import declared, pack, read_assets, token
 from ols_core.analysis.similarity import Dendrogram
@@ -55,6 +58,7 @@ _JS = read_assets("shared.js", "matrix_viewer.js")
 _CSS = read_assets("shared.css", "matrix_viewer.css")
 _FRAMES = st.components.v2.component("matrix_frames", js=_JS)
 _VIEWER = st.components.v2.component("matrix_viewer", html=_HTML, css=_CSS, js=_JS)
+_BLANK_DIVERGING = "#B4B8BD"  # neutral: zero is white, as a light page is
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,18 @@ class Panel:
         The matrix of a frame, as it went into `frames`; called for the settled one.
     counts : ndarray of shape (n_frames, n_classes), optional
         Samples behind each row, in the classes' own order; 0 marks a row that has none.
+    empty : str
+        What such a row holds instead; nothing if it is blank.
+    symmetric : bool
+        Whether a value rests on the samples of both of its classes; for a single panel.
     """
 
     title: str
     frames: Frames
     exact: Callable[[int], npt.NDArray[np.floating]]
     counts: npt.NDArray[np.integer] | None = None
+    empty: str = ""
+    symmetric: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,10 @@ class Selection:
 
 
 def palette(kind: ScaleKind) -> npt.NDArray[np.uint8]:
-    """Colours of all codes, (256, 4) as red, green, blue and opacity; blank is transparent."""
+    """Colours of all codes, (256, 4) as red, green, blue and opacity.
+
+    Blank is transparent, and on a diverging scale a grey.
+    """
     anchors = DIVERGING if kind == "diverging" else sequential.Cividis
     colors = np.array([hex_to_rgb(anchor) for anchor in anchors])
     at = np.linspace(0, TOP, len(colors))
@@ -106,6 +119,8 @@ def palette(kind: ScaleKind) -> npt.NDArray[np.uint8]:
     table = np.zeros((256, 4), np.uint8)
     table[: TOP + 1, :3] = np.rint(np.stack(channels, axis=1))
     table[: TOP + 1, 3] = 255
+    if kind == "diverging":
+        table[BLANK] = *hex_to_rgb(_BLANK_DIVERGING), 255
     return table
 
 
@@ -123,14 +138,15 @@ def matrix_viewer(
     *,
     tree: Dendrogram | None = None,
     cut: float | None = None,
+    group_ticks: bool = True,
     initial: int,
     key: str,
 ) -> Selection:
     """Draw the viewer.
 
     It runs the page again when a frame settles (the slider is released, playing ends, or a key
-    rests), when a cell is clicked, and, beyond 256 classes, when a window settles; never while
-    frames go by.
+    rests), when a cell is clicked, and, beyond 256 classes (fewer in several panels), when a
+    window settles; never while frames go by.
 
     Parameters
     ----------
@@ -140,7 +156,7 @@ def matrix_viewer(
         Of the classes, in their own order.
     groups : sequence of (str, int)
         Neighbours in the shown order, as (name, size); empty for none. Groups without names are
-        only drawn.
+        only drawn; a name stands beside those of its classes.
     frame_labels : sequence of str
         One a frame, such as "epoch 3".
     texts : Texts
@@ -148,6 +164,8 @@ def matrix_viewer(
         Of the shown order, to be drawn beside the rows.
     cut : float, optional
         Height at which to mark a cut of the tree.
+    group_ticks : bool
+        Whether the axes name the groups where there is no room for each of the classes.
     initial : int
         Frame to begin with; negative ones count from the last.
     key : str
@@ -157,12 +175,13 @@ def matrix_viewer(
     n_frames, n_classes = len(frames.codes), len(frames.order)
     start = {"frame": initial % n_frames, "window": None}
     raw = st.session_state.get(key, {}).get("view", start)
-    frame, window = _settled(raw, n_frames, n_classes)
+    frame, window = _settled(raw, n_frames, n_classes, detail_side(len(panels)))
     header, body = _frames(panels, tree, cut)
     header |= {
         "channel": key,
         "names": [names[i] for i in frames.order],
         "groups": list(groups),
+        "groupTicks": group_ticks,
         "labels": list(frame_labels),
         "texts": asdict(texts),
     }
@@ -186,33 +205,45 @@ def _frames(
     frames = panels[0].frames
     counted = [panel.counts for panel in panels if panel.counts is not None]
     most = max((int(counts.max()) for counts in counted), default=1)
-    merges, level = _scaled_tree(tree, cut, frames.scale.kind)
+    merges, level = np.empty((0, 5), np.float32), None
+    if tree is not None:
+        merges, level = scaled_merges(tree, cut, frames.scale.kind)
+    side = frames.codes.shape[1]
     header = {
         "kind": "frames",
-        "side": frames.codes.shape[1],
-        "panels": [{"title": p.title, "counted": p.counts is not None} for p in panels],
+        "side": side,
+        "panels": [
+            {
+                "title": panel.title,
+                "counted": panel.counts is not None,
+                "empty": panel.empty,
+                "symmetric": panel.symmetric,
+            }
+            for panel in panels
+        ],
         "order": frames.order.tolist(),
         "scale": asdict(frames.scale),
         "most": most,
         "merges": len(merges),
         "cut": level,
-        "detailSide": DETAIL_SIDE,
+        "detailSide": detail_side(len(panels)),
     }
     arrays: list[npt.NDArray[Any]] = [palette(frames.scale.kind), merges]
     arrays += [panel.frames.codes for panel in panels]
-    arrays += [encode_counts(counts[:, frames.order], most) for counts in counted]
+    pooled = (pool_counts(counts[:, frames.order], side) for counts in counted)
+    arrays += [encode_counts(counts, most) for counts in pooled]
     return header, b"".join(array.tobytes() for array in arrays)
 
 
 def _view(panels: Sequence[Panel], frame: int, window: Window, header: dict[str, Any]) -> bytes:
     """Message with what settled: the exact values of a window, and the counts of its frame."""
-    order, scale = panels[0].frames.order, panels[0].frames.scale
-    details = [cut_detail(panel.exact(frame), order, window, scale.kind) for panel in panels]
+    order, details = panels[0].frames.order, _details(panels, frame, window)
     counts = [
         np.zeros(len(order)) if panel.counts is None else panel.counts[frame, order]
         for panel in panels
     ]
-    shown = asdict(window) | {"cells": len(details[0]), "counts": len(panels) * len(order)}
+    cells = len(details[0]) if details else 0
+    shown = asdict(window) | {"cells": cells, "counts": len(panels) * len(order)}
     body = [*details, *(count.astype(np.float32) for count in counts)]
     return pack(
         header | {"kind": "view", "frame": frame, "detail": shown},
@@ -220,36 +251,16 @@ def _view(panels: Sequence[Panel], frame: int, window: Window, header: dict[str,
     )
 
 
-def _scaled_tree(
-    tree: Dendrogram | None, cut: float | None, kind: ScaleKind
-) -> tuple[npt.NDArray[np.float32], float | None]:
-    """Merges (n, 5) as two positions and three heights, and the cut; heights from 0 to 1.
-
-    A height is one minus a similarity. With logarithmic colours the tree too goes by ratios of
-    similarities: masses of soft labels are so small that all distances are nearly 1.
-    """
-    if tree is None:
-        return np.empty((0, 5), np.float32), None
-
-    def rise(height: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        plain = np.asarray(height, dtype=np.float64)
-        return -np.log(np.maximum(1.0 - plain, 1e-6)) if kind == "log" else plain
-
-    low, high = float(rise(tree.height).min()), float(rise(tree.height).max())
-    # The first merges may lie near the last: a scale from 0 would crowd them all.
-    floor = low - 0.1 * (high - low)
-
-    def share(height: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        if high == low:  # equal merges, or a single one
-            return (rise(height) >= high).astype(np.float64)
-        return np.clip((rise(height) - floor) / (high - floor), 0.0, 1.0)
-
-    heights = share(np.stack([tree.left_height, tree.right_height, tree.height]))
-    merges = np.vstack([tree.left, tree.right, heights]).T
-    return merges.astype(np.float32), None if cut is None else float(share(cut))
+def _details(panels: Sequence[Panel], frame: int, window: Window) -> list[npt.NDArray[np.float32]]:
+    """Exact values of each panel; none where the cells of the frames are smaller than theirs."""
+    frames, side = panels[0].frames, detail_side(len(panels))
+    order, kind = frames.order, frames.scale.kind
+    if window.side * frames.codes.shape[1] > min(window.side, side) * len(order):
+        return []
+    return [cut_detail(panel.exact(frame), order, window, kind, side) for panel in panels]
 
 
-def _settled(raw: Any, n_frames: int, n_classes: int) -> tuple[int, Window]:
+def _settled(raw: Any, n_frames: int, n_classes: int, detail: int) -> tuple[int, Window]:
     """Frame and window of a state, which may stem from another run's matrix or from anywhere."""
     whole = Window(0, 0, n_classes)
     match raw:
@@ -262,7 +273,7 @@ def _settled(raw: Any, n_frames: int, n_classes: int) -> tuple[int, Window]:
         case _:
             frame, window = n_frames - 1, whole
     # Up to this size every value travels at once, whatever the browser shows of it.
-    window = whole if n_classes <= DETAIL_SIDE else window
+    window = whole if n_classes <= detail else window
     return min(max(frame, 0), n_frames - 1), window
 
 

@@ -13,13 +13,13 @@ from app.components.matrix_viewer import Texts, matrix_viewer
 from app.matrices import Moment
 from app.views.common import pick_order, pick_run
 from app.views.export import export_matrix
-from ols_core.analysis.soft_labels import largest_changes
 from ols_core.runs import Run
 
 __all__ = ["draw"]
 
 _AGAINST = ("an earlier epoch", "another run", "uniform smoothing")
 _N_CHANGES = 10
+_FALLBACK = "†"
 _TEXTS = Texts(
     "difference",
     "target class",
@@ -45,10 +45,12 @@ def draw(runs: Sequence[Run]) -> None:
         order = pick_order(reference)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         after, before = _moments(runs, run, against)
+        diagonal = st.toggle("Show the diagonal", **state.in_url("diagonal"))
     dataset = reference.info.dataset
-    panel = matrices.difference_panel(after, before, runs, order)
+    panel = matrices.difference_panel(after, before, runs, order, diagonal)
     superclasses = dataset.superclasses if order == "superclass" else None
     axis = make_axis(dataset.class_names, panel.frames.order, superclasses)
+    tree = cache.class_dendrogram(reference) if order == "clustered" else None
     left, right = st.columns([2, 1], gap="medium")
     with left:
         selection = matrix_viewer(
@@ -57,15 +59,15 @@ def draw(runs: Sequence[Run]) -> None:
             axis.groups,
             [panel.title],
             _TEXTS,
-            tree=cache.class_dendrogram(reference) if order == "clustered" else None,
+            tree=tree,
             initial=0,
             key="difference_matrix",
         )
-        export_matrix(panel, axis, _TEXTS)
+        export_matrix(panel, axis, _TEXTS, tree=tree)
     if selection.cell is not None:
         state.choose("changed", dataset.class_names[selection.cell[0]])
     with right:
-        _table(after, before, dataset.class_names)
+        _table(after, before, dataset.class_names, diagonal)
 
 
 def _moments(runs: Sequence[Run], run: Run, against: str) -> tuple[Moment, Moment | None]:
@@ -90,17 +92,17 @@ def _pick_epoch(label: str, run: Run, key: str, last: bool = False) -> int:
     return epoch
 
 
-def _table(after: Moment, before: Moment | None, names: Sequence[str]) -> None:
+def _table(after: Moment, before: Moment | None, names: Sequence[str], diagonal: bool) -> None:
     st.subheader("Largest differences")
     chosen = st.selectbox(
         "Of", names, index=None, placeholder="all classes", **state.in_url("changed")
     )
-    earlier, later = matrices.sides(after, before)
     target = None if chosen is None else names.index(chosen)
-    changes = largest_changes(earlier, later, _N_CHANGES, target=target)
+    changes = matrices.changes(after, before, _N_CHANGES, target, diagonal)
+    fallback = matrices.fallback_rows(after) | matrices.fallback_rows(before)
     rows = [
         {
-            "Target class": names[change.row],
+            "Target class": names[change.row] + f" {_FALLBACK}" * (change.row in fallback),
             "Receives": names[change.column],
             "Before": change.before,
             "After": change.after,
@@ -120,7 +122,9 @@ def _table(after: Moment, before: Moment | None, names: Sequence[str]) -> None:
         "Difference": signed,
     }
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns, alt="Differences")
-    st.caption(
-        f"Before: {matrices.moment_name(before)}. After: {matrices.moment_name(after)}. The "
-        "diagonal is left out."
-    )
+    told = f"Before: {matrices.moment_name(before)}. After: {matrices.moment_name(after)}."
+    if not diagonal:
+        told += " The diagonal is left out."
+    if any(change.row in fallback for change in changes):
+        told += f" {_FALLBACK}: on one side no image of the class was classified correctly."
+    st.caption(told)

@@ -12,6 +12,7 @@ from app.charts.scale import ScaleKind
 from app.components.figure import show_figure
 from app.components.frames import pool
 from app.components.matrix_viewer import Panel, Texts
+from ols_core.analysis.similarity import Dendrogram
 
 __all__ = ["export_matrix"]
 
@@ -23,13 +24,15 @@ def export_matrix(
     axis: Axis,
     texts: Texts,
     *,
+    tree: Dendrogram | None = None,
     frame: int = 0,
     moment: str = "",
     label: str = "Download",
 ) -> None:
     """Draw a button that opens the shown matrix as a figure, to be saved with its data.
 
-    `moment` says which frame it is, and `label` what the button is called.
+    `tree` belongs to the order of the classes, `moment` says which frame it is, and `label` what
+    the button is called.
     """
     if st.button(
         f":small[{label}]",
@@ -38,12 +41,15 @@ def export_matrix(
         key=f"{panel.title}-export",
         help="Opens the matrix as a figure: PNG, SVG, HTML, and its values as CSV.",
     ):
-        _dialog(panel, frame, moment, axis, texts)
+        _dialog(panel, frame, moment, axis, texts, tree)
 
 
 @st.dialog("The matrix as a figure", width="large")
-def _dialog(panel: Panel, frame: int, moment: str, axis: Axis, texts: Texts) -> None:
+def _dialog(
+    panel: Panel, frame: int, moment: str, axis: Axis, texts: Texts, tree: Dendrogram | None
+) -> None:
     order, kind = panel.frames.order, panel.frames.scale.kind
+    counts = None if panel.counts is None else panel.counts[frame][order]
     title = f"{panel.title}, {moment}" if moment else panel.title
     matrix = panel.exact(frame)[np.ix_(order, order)]
     shown, shown_axis = _pooled(matrix, axis, kind)
@@ -55,6 +61,7 @@ def _dialog(panel: Panel, frame: int, moment: str, axis: Axis, texts: Texts) -> 
         row=texts.row,
         column=texts.column,
         scale=panel.frames.scale,
+        tree=tree,
         height=760,
     )
     show_figure(
@@ -62,11 +69,14 @@ def _dialog(panel: Panel, frame: int, moment: str, axis: Axis, texts: Texts) -> 
         key="exported_matrix",
         alt=title,
         name=title,
-        data=lambda: _table(matrix, axis, texts),
+        data=lambda: _table(matrix, axis, texts, counts),
         width=960,  # little more than the square that it is
     )
     if np.isnan(matrix.diagonal()).all():
         st.caption("The diagonal is left out, in the table too.")
+    if counts is not None and (counts == 0).any():
+        empty = [name for name, count in zip(axis.names, counts, strict=True) if count == 0]
+        st.caption(f"Rows without {texts.count}: {', '.join(empty)}.")
     if len(shown) < len(matrix):
         st.caption(
             f"{len(matrix)} classes as {len(shown)} cells a side, each with the extreme of the "
@@ -80,11 +90,21 @@ def _pooled(
     if len(matrix) <= _MAX_SIDE:
         return matrix, axis
     starts = np.arange(_MAX_SIDE) * len(matrix) // _MAX_SIDE
-    return pool(matrix, _MAX_SIDE, kind), Axis([axis.names[start] for start in starts], [])
+    ends = np.cumsum([size for _, size in axis.groups]) * _MAX_SIDE / len(matrix)
+    sizes = np.diff(np.rint(ends), prepend=0).astype(int).tolist()
+    groups = [(name, size) for (name, _), size in zip(axis.groups, sizes, strict=True)]
+    return pool(matrix, _MAX_SIDE, kind), Axis([axis.names[start] for start in starts], groups)
 
 
-def _table(matrix: npt.NDArray[np.floating], axis: Axis, texts: Texts) -> pd.DataFrame:
-    """One row a class, one column a class, in the order of the figure."""
+def _table(
+    matrix: npt.NDArray[np.floating],
+    axis: Axis,
+    texts: Texts,
+    counts: npt.NDArray[np.integer] | None,
+) -> pd.DataFrame:
+    """One row a class, one column a class, in the order of the figure, and each row's count."""
     table = pd.DataFrame(matrix, columns=axis.names)
     table.insert(0, texts.row, axis.names)
+    if counts is not None:
+        table.insert(1, texts.count, counts)
     return table

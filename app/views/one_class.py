@@ -11,7 +11,8 @@ import streamlit as st
 from app import cache, state
 from app.charts.neighbours import neighbour_bars, neighbour_lines
 from app.components.figure import show_figure
-from ols_core.analysis.soft_labels import row_entropy, strongest_neighbours
+from app.matrices import fallback_name, soft_label_name
+from ols_core.analysis.soft_labels import strongest_neighbours
 from ols_core.runs import UNKNOWN_COUNT, Run
 
 __all__ = ["draw", "draw_wide"]
@@ -68,12 +69,12 @@ def _facts(run: Run, epoch: int, target: int) -> None:
             f"{matrix[target, target]:.3f}",
             help="Share of its soft label that the class keeps for itself.",
         )
-        st.metric("Entropy", f"{row_entropy(matrix)[target]:.2f} nats")
+        st.metric("Entropy", f"{cache.row_entropies(run, epoch)[target]:.2f} nats")
         st.metric("Correct images", "not counted" if count == UNKNOWN_COUNT else count)
-    if count == 0:
-        st.caption(
-            "No image of this class was classified correctly: the row is the uniform fallback."
-        )
+    if epoch == 0:
+        st.caption("At the start: no image has been classified yet.")
+    elif count == 0:
+        st.caption(f"No image of this class was classified correctly: {fallback_name(run)}.")
 
 
 def _bars(runs: Sequence[Run], run: Run, epoch: int, target: int, others: Sequence[int]) -> None:
@@ -81,8 +82,9 @@ def _bars(runs: Sequence[Run], run: Run, epoch: int, target: int, others: Sequen
     for peer in runs:
         # A shorter run shows its last epoch beside a longer one.
         last = min(epoch, peer.soft_label_epochs[-1])
-        fallback = peer.soft_label_counts()[last, target] == 0
-        name = f"{peer.id} (uniform fallback)" if fallback else peer.id
+        fallback = last > 0 and peer.soft_label_counts()[last, target] == 0
+        name = soft_label_name(peer)
+        name = f"{name}, {fallback_name(peer)}" if fallback else name
         masses[name] = peer.soft_labels(last)[target, others].tolist()
     names = run.info.dataset.class_names
     title = f"What “{names[target]}” resembles"
@@ -100,18 +102,26 @@ def _lines(run: Run, target: int, others: Sequence[int], height: int = 360) -> N
     names = run.info.dataset.class_names
     shown = list(others[:_N_LINES])
     history = cache.row_history(run, target)[:, shown]
+    epochs = np.asarray(run.soft_label_epochs)
+    counts = run.soft_label_counts()[epochs, target]
+    fallback = (counts == 0) & (epochs > 0)
     classes = [names[i] for i in shown]
     figure = neighbour_lines(
-        run.soft_label_epochs,
+        epochs.tolist(),
         history,
         classes,
-        f"… over the epochs of {run.id}",
+        fallback,
+        f"… over the epochs of {soft_label_name(run)}",
         height=height,
     )
     table = pd.DataFrame(history, columns=classes)
-    table.insert(0, "epoch", run.soft_label_epochs)
+    table.insert(0, "epoch", epochs)
+    if (counts != UNKNOWN_COUNT).all():
+        table.insert(1, "correct_images", counts)
     alt = f"Soft label of {names[target]} over the epochs"
     show_figure(figure, key="class_history", alt=alt, name=alt, data=lambda: table)
+    if fallback.any():
+        st.caption(f"Shaded: no image was classified correctly, {fallback_name(run)}.")
 
 
 def _examples(run: Run, classes: Sequence[int]) -> None:

@@ -78,18 +78,20 @@ def _matrix(run: Run, source: Source, panel: Panel, clusters: IntArray) -> None:
         "class, same order",
         count="test images" if source == "confusions" else "correct images",
     )
+    tree = cache.class_dendrogram(run, source)
     selection = matrix_viewer(
         [panel],
         names,
         axis.groups,
         [""],
         texts,
-        tree=cache.class_dendrogram(run, source),
+        tree=tree,
         cut=cut_height(cache.hierarchy(run, source), len(axis.groups)),
+        group_ticks=False,
         initial=0,
         key="similarity_matrix",
     )
-    export_matrix(panel, axis, texts)
+    export_matrix(panel, axis, texts, tree=tree)
     if selection.cell is not None:
         state.link_number("first", selection.cell[0])
         state.link_number("second", selection.cell[1])

@@ -102,16 +102,19 @@ def _matrix(shown: Sequence[Run], runs: Sequence[Run], kind: MatrixKind) -> int:
     superclasses = dataset.superclasses if order == "superclass" else None
     axis = make_axis(dataset.class_names, cache.class_orders(reference, order), superclasses)
     epochs = matrices.epochs_of(shown[0], kind)
+    tree = cache.class_dendrogram(reference) if order == "clustered" else None
     panels = matrices.panels(shown, runs, kind, order, log, diagonal)
     labels = [_NAMED_EPOCHS.get(epoch, f"epoch {epoch}") for epoch in epochs]
     linked = state.linked_number("epoch")
+    if linked is not None and linked not in epochs and kind != "confusions":
+        st.info(f"{shown[0].id} has no epoch {linked}: its last is shown.", icon=":material/info:")
     selection = matrix_viewer(
         panels,
         dataset.class_names,
         axis.groups,
         labels,
         _TEXTS[kind],
-        tree=cache.class_dendrogram(reference) if order == "clustered" else None,
+        tree=tree,
         initial=epochs.index(linked) if linked in epochs else -1,
         key=f"{kind} matrix".replace(" ", "_"),
     )
@@ -121,6 +124,7 @@ def _matrix(shown: Sequence[Run], runs: Sequence[Run], kind: MatrixKind) -> int:
                 panel,
                 axis,
                 _TEXTS[kind],
+                tree=tree,
                 frame=selection.frame,
                 moment=f"{kind}, {labels[selection.frame]}",
                 label=panel.title if len(panels) > 1 else "Download",

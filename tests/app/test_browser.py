@@ -141,7 +141,7 @@ def test_a_pasted_link_shows_the_same(page, dashboard):
     expect(page.locator(".viewer .label")).to_have_text("epoch 30")
     bars = page.locator(".js-plotly-plot").first
     expect(bars.locator(".gtitle")).to_have_text("What “maple_tree” resembles")
-    expect(bars.locator(".legendtext")).to_have_text([RUNS[0], RUNS[2]])
+    expect(bars.locator(".legendtext")).to_have_text([f"{RUNS[0]} (observed)", RUNS[2]])
 
 
 def test_similarity_draws_matrix_and_clusters_and_saves_the_pair_of_a_link(page, dashboard):
@@ -252,6 +252,7 @@ def test_the_matrix_is_downloaded_with_every_value(page, dashboard):
         page.get_by_role("button", name="CSV table").click()
     table = pd.read_csv(started.value.path(), index_col="target class")
     run = load_run(RUNS[2], ROOT)
+    assert table.pop("correct images").tolist() == run.soft_label_counts()[30].tolist()
     assert list(table.index) == list(table.columns) == list(run.info.dataset.class_names)
     stored = np.array(run.soft_labels(30))
     np.fill_diagonal(stored, np.nan)

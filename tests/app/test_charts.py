@@ -16,6 +16,7 @@ from app.charts.scale import Scale, scale_of
 from app.charts.scatter import ScatterPanel, scatter_panels
 from app.charts.theme import DIVERGING, RUN_COLORS, on_page
 from ols_core.analysis.calibration import calibrated_band, wilson_interval
+from ols_core.analysis.similarity import class_hierarchy, dendrogram
 from ols_core.analysis.soft_labels import convergence
 
 NAMES = ["ant", "bee", "cat", "dog"]
@@ -52,6 +53,22 @@ def test_logarithmic_colours_keep_the_true_values_for_hovering():
     np.testing.assert_array_equal(trace.customdata, matrix)
     shown = [float(text) for text in trace.colorbar.ticktext]
     np.testing.assert_allclose(np.log10(shown), trace.colorbar.tickvals)
+
+
+@pytest.mark.parametrize(("n_cells", "leaves"), [(4, [0, 1, 2, 3]), (2, [-0.25, 0.25, 0.75, 1.25])])
+def test_a_tree_grows_from_the_rows_that_it_joins(n_cells, leaves):
+    similarity = np.array(
+        [[1, 0.9, 0.2, 0.1], [0.9, 1, 0.2, 0.1], [0.2, 0.2, 1, 0.6], [0.1, 0.1, 0.6, 1]]
+    )
+    tree = dendrogram(class_hierarchy(similarity))
+    axis = make_axis(NAMES[:n_cells], np.arange(n_cells))
+    matrix = similarity[:n_cells, :n_cells]
+    figure = heatmap(matrix, axis, scale=scale_of(matrix, "linear"), tree=tree, **LABELS)
+    (shape,) = figure.layout.shapes
+    joins = [[p.split(",") for p in join.split(" L")] for join in shape.path[1:].split(" M")]
+    ends = sorted(float(y) for join in joins for x, y in (join[0], join[-1]) if float(x) == 1.01)
+    assert ends == leaves
+    assert max(float(x) for join in joins for x, _ in join) == pytest.approx(1.13)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25, np.nan])
@@ -216,7 +233,9 @@ def test_convergence_draws_what_was_computed(title):
     counts[0] = 0
     found = convergence(matrices, counts)
     figure = convergence_curves({"one": found, "two": found}, title)
-    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    # Without a mode, few points would be drawn as dots.
+    assert {trace.mode for trace in figure.data} == {"lines"}
+    lines = [trace for trace in figure.data if not trace.fill]
     expected = {
         "Change": found.mean_change,
         "Row entropy": found.entropy[:, 2],
@@ -227,13 +246,16 @@ def test_convergence_draws_what_was_computed(title):
     for line in lines:
         np.testing.assert_array_equal(line.x, drawn)
         np.testing.assert_array_equal(line.y, expected[drawn])
-    assert len(figure.data) == (2 if title == "Change" else 4)
+    assert len(figure.data) == len(lines) + (0 if title == "Change" else 2)
+    assert figure.layout.xaxis.dtick == 1
     assert figure.layout.yaxis.title.text == QUANTITIES[title]
 
 
 def test_lines_of_a_class_are_its_row_over_the_epochs():
     rows = _matrix()[:3, :2]
-    figure = neighbour_lines([0, 1, 2], rows, ["bee", "cat"], "t", 300)
+    fallback = np.array([True, False, False])
+    figure = neighbour_lines([0, 1, 2], rows, ["bee", "cat"], fallback, "t", 300)
+    assert [(shade.x0, shade.x1) for shade in figure.layout.shapes] == [(-0.5, 0.5)]
     assert [trace.name for trace in figure.data] == ["bee", "cat"]
     for position, trace in enumerate(figure.data):
         np.testing.assert_array_equal(trace.y, rows[:, position])

@@ -12,13 +12,14 @@ from streamlit.testing.v1 import AppTest
 from app.charts.scale import Scale, scale_of
 from app.components.frames import (
     BLANK,
-    DETAIL_SIDE,
     TOP,
     Window,
     cut_detail,
+    detail_side,
     encode,
     max_side,
     pool,
+    pool_counts,
     prepare_frames,
 )
 from app.components.matrix_viewer import palette
@@ -105,32 +106,44 @@ def test_frames_of_few_classes_are_in_the_order_asked_for(n):
     np.testing.assert_array_equal(frames.codes[1], matrices[1][::-1, ::-1])
 
 
+@pytest.mark.parametrize("n_panels", [1, 2, 3])
 @pytest.mark.parametrize("n_frames", [1, 2, 20, 61, 91])
 @pytest.mark.parametrize("n_classes", [2, 100, 1000])
-def test_all_frames_together_stay_small(n_classes, n_frames):
-    side = max_side(n_classes, n_frames)
-    assert side <= n_classes
-    assert side >= min(n_classes, 64)
-    assert n_frames * side**2 <= 1_500_000
+def test_all_that_is_sent_stays_small(n_classes, n_frames, n_panels):
+    side = max_side(n_classes, n_frames, n_panels)
+    assert min(n_classes, 50) <= side <= n_classes
+    exact = 4 * min(n_classes, detail_side(n_panels)) ** 2
+    pooled = 0 if side == n_classes else n_panels * exact
+    assert n_panels * n_frames * (side**2 + side) + pooled <= 1_100_000
+
+
+def test_pooled_counts_keep_the_rows_without_a_sample():
+    counts = np.array([[5, 0, 7, 9, 8], [1, 2, 3, 4, 5]])
+    assert pool_counts(counts, 2).tolist() == [[0, 7], [1, 3]]
+    assert pool_counts(counts, 5).tolist() == counts.tolist()
 
 
 def test_the_detail_is_exact_in_a_small_window_and_pooled_in_a_large_one():
     matrix = np.random.default_rng(2).random((600, 600)).astype(np.float32)
     order = order_of(600)
-    small = cut_detail(matrix, order, Window(5, 400, 30), "log")
+    small = cut_detail(matrix, order, Window(5, 400, 30), "log", 200)
     np.testing.assert_array_equal(small, matrix[order[5:35]][:, order[400:430]])
-    large = cut_detail(matrix, order, Window(0, 0, 600), "log")
-    assert large.shape == (DETAIL_SIDE, DETAIL_SIDE)
+    large = cut_detail(matrix, order, Window(0, 0, 600), "log", 200)
+    assert large.shape == (200, 200)
     assert large.max() == matrix.max()
 
 
 @pytest.mark.parametrize("kind", ["linear", "diverging"])
-def test_a_blank_cell_is_transparent_and_zero_difference_is_white(kind):
+def test_a_blank_cell_looks_like_no_value(kind):
     colors = palette(kind)
-    assert colors[BLANK].tolist() == [0, 0, 0, 0]
     assert (colors[: TOP + 1, 3] == 255).all()
-    if kind == "diverging":
+    if kind == "linear":
+        assert colors[BLANK].tolist() == [0, 0, 0, 0]
+    else:
         assert colors[TOP // 2].tolist() == [255, 255, 255, 255]
+        red, green, blue, opacity = colors[BLANK].tolist()
+        assert (max(red, green, blue) < 200, opacity) == (True, 255)
+        assert max(red, green, blue) - min(red, green, blue) < 10
 
 
 @pytest.mark.parametrize(
@@ -322,6 +335,20 @@ def test_the_tip_names_the_groups(page, address):
     assert receiver == f"class that receives: {names[order[93]]} (group 18)"
 
 
+@pytest.mark.parametrize(("groups", "lines"), [(20, 19), (100, 0)])
+def test_lines_between_groups_never_veil_the_values(page, address, groups, lines):
+    _open(page, address, f"k=100&t=3&groups={groups}")
+    left, top, size = _plot(page)
+    row = page.locator("canvas").evaluate(
+        "(canvas, area) => [...canvas.getContext('2d').getImageData(...area).data]",
+        [left + 1, top + int(50.5 * size / 100), size - 2, 1],
+    )
+    # The blank diagonal and the edges of cells, where two colours meet, are no lines.
+    colors = {tuple(color) for color in palette("log").tolist()}
+    foreign = [tuple(pixel) not in colors for pixel in np.array(row).reshape(-1, 4).tolist()]
+    assert abs(count_runs(np.array(foreign)) - lines) <= 1
+
+
 def test_panels_side_by_side_are_read_and_chosen_together(page, address):
     _open(page, address, "k=30&t=3&panels=2")
     order, names = order_of(30), class_names(30)
@@ -361,9 +388,19 @@ def test_rows_without_samples_stand_out_and_say_so(page, address):
         strip = _color(page, left - 9, top + (row + 0.5) * size / 10)
         assert (strip[:3] == VERMILION) == (row == empty)
     _hover(page, empty, (empty + 1) % 10, 10)
-    assert _tip(page)[-1].endswith("(0 correct images: uniform)")
+    assert _tip(page)[-1].endswith("(no correct images, uniform fallback)")
     _hover(page, order.index(6), 0, 10)
     assert _tip(page)[-1].endswith("(7 correct images)")
+
+
+def test_a_value_of_two_rows_tells_the_samples_of_both(page, address):
+    _open(page, address, "k=10&t=3&counted=1&symmetric=1")
+    order = order_of(10).tolist()
+    _hover(page, order.index(1), order.index(6), 10)
+    row, column, value = _tip(page)
+    assert row == "target class: class 1 (no correct images, uniform fallback)"
+    assert column == "class that receives: class 6 (7 correct images)"
+    assert "images" not in value
 
 
 def test_a_tree_and_its_cut_are_drawn_beside_the_rows(page, address):
@@ -406,6 +443,13 @@ def test_the_canvas_is_used_by_keyboard(page, address):
     # The first key starts the crosshair in the middle.
     expect(page.get_by_text(f"cell ({order[4]}, {order[6]})", exact=True)).to_be_visible()
     expect(page.locator(".spoken")).to_contain_text(f"target class: class {order[4]}")
+    for key in ("PageDown", "Home", "Enter"):
+        page.keyboard.press(key)
+    expect(page.get_by_text(f"cell ({order[9]}, {order[0]})", exact=True)).to_be_visible()
+    for key in ("PageUp", "End", "Enter"):
+        page.keyboard.press(key)
+    expect(page.get_by_text(f"cell ({order[0]}, {order[9]})", exact=True)).to_be_visible()
+    expect(page.locator(".hint")).to_contain_text("arrow keys move, Enter chooses")
 
 
 def test_zooming_into_a_thousand_classes_fetches_exact_values(page, address):

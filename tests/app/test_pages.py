@@ -15,6 +15,7 @@ from app import cache
 from app.components.matrix_viewer import Selection
 from ols_core.analysis.calibration import temperature_scaled
 from ols_core.recorder import RunRecorder
+from ols_core.run_writer import RunWriter
 from ols_core.runs import load_run
 from tests.app.harness import array, figures, open_page
 from tests.conftest import REPOSITORY
@@ -212,7 +213,11 @@ def test_runs_side_by_side_share_order_and_colours(three_runs, viewer):
     app.selectbox(key="order").set_value("clustered").run()
     alone = viewer.frames
     app.toggle(key="beside").set_value(True).run()
-    assert [panel.title for panel in viewer.panels] == ["run-ols", "run-ce", "run-ls"]
+    assert [panel.title for panel in viewer.panels] == [
+        "run-ols",
+        "run-ce (observed)",
+        "run-ls (observed)",
+    ]
     assert viewer.tree is not None
     for panel in viewer.panels:
         assert panel.frames.order.tolist() == alone.order.tolist()
@@ -240,7 +245,7 @@ def test_rows_without_a_correct_image_are_marked(three_runs, viewer):
     app.run()
     assert (viewer.panels[0].counts[0] == 0).all()
     assert (viewer.panels[0].counts[1:] > 0).all()
-    assert any("uniform fallback" in caption.value for caption in app.caption)
+    assert any("At the start" in caption.value for caption in app.caption)
 
 
 def test_rows_that_nobody_counted_are_drawn_without_counts(root, viewer):
@@ -257,17 +262,21 @@ def test_rows_that_nobody_counted_are_drawn_without_counts(root, viewer):
 
 
 def test_the_matrix_can_be_taken_along_as_a_figure(three_runs, viewer):
-    app = open_page("soft_labels")
+    app = open_page("soft_labels", order="clustered")
     app.button(key="run-ols-export").click().run()
     figure = json.loads(app.get("plotly_chart")[-1].proto.spec)
     assert figure["layout"]["title"]["text"] == "run-ols, soft labels, epoch 3"
     assert figure["data"][0]["type"] == "heatmap"
+    assert [shape["type"] for shape in figure["layout"]["shapes"]] == ["path"]
 
 
 @pytest.mark.parametrize(("epoch", "initial"), [("1", 1), ("99", -1), ("x", -1)])
 def test_a_link_opens_at_its_epoch(three_runs, viewer, epoch, initial):
-    open_page("soft_labels", epoch=epoch)
+    app = open_page("soft_labels", epoch=epoch)
     assert viewer.initial == initial
+    assert [info.value for info in app.info] == (
+        ["run-ols has no epoch 99: its last is shown."] if epoch == "99" else []
+    )
 
 
 def test_colours_span_the_values_of_the_last_epoch_of_all_chosen_runs(three_runs, viewer):
@@ -300,9 +309,33 @@ def test_a_class_shows_its_strongest_neighbours_in_every_run(three_runs):
     bars = {trace["name"]: trace for trace in figures(app)[0]["data"]}
     row = three_runs["ols"].soft_labels(3)[2]
     np.testing.assert_allclose(array(bars["run-ols"]["x"]), np.sort(np.delete(row, 2))[::-1])
-    for method, run in three_runs.items():
-        others = [run.info.dataset.class_names.index(n) for n in bars[f"run-{method}"]["y"]]
-        np.testing.assert_allclose(array(bars[f"run-{method}"]["x"]), run.soft_labels(3)[2, others])
+    names = ["run-ce (observed)", "run-ls (observed)", "run-ols"]
+    for name, run in zip(names, three_runs.values(), strict=True):
+        others = [run.info.dataset.class_names.index(n) for n in bars[name]["y"]]
+        np.testing.assert_allclose(array(bars[name]["x"]), run.soft_labels(3)[2, others])
+
+
+@pytest.mark.parametrize(
+    ("options", "called"),
+    [({}, "uniform fallback"), ({"fallback": "previous"}, "row kept from before")],
+)
+def test_a_row_without_a_correct_image_is_marked_wherever_it_is_shown(three_runs, options, called):
+    run = three_runs["ols"]
+    counts = np.array(run.soft_label_counts())
+    counts[3, 2] = 0
+    np.save(run.path / "soft_labels" / "counts.npy", counts)
+    RunWriter.reopen(run).update(config=run.info.config | {"loss_options": options})
+    app = open_page("soft_labels", **{"class": "class c"})
+    bars, lines = figures(app)
+    assert [bar["name"] for bar in bars["data"]][2] == f"run-ols, {called}"
+    assert [(s["x0"], s["x1"]) for s in lines["layout"]["shapes"]] == [(2.5, 3.5)]
+    said = [caption.value for caption in app.caption]
+    assert f"No image of this class was classified correctly: {called}." in said
+    assert f"Shaded: no image was classified correctly, {called}." in said
+    app.segmented_control(key="show").set_value("Differences").run()
+    shown = app.dataframe[0].value["Target class"]
+    assert "†" in "".join(shown)
+    assert all(("†" in name) == name.startswith("class c") for name in shown)
 
 
 @pytest.mark.parametrize("source", ["soft labels", "confusions", "features", "classifier"])
@@ -553,6 +586,7 @@ def test_differences_are_those_of_the_stored_matrices(three_runs, viewer):
     app = _section("Differences")
     run = three_runs["ols"]
     off_diagonal = ~np.eye(6, dtype=bool)
+    scales = set()
     for since in (0, 2):
         app.select_slider(key="since").set_value(since).run()
         difference = run.soft_labels(3) - run.soft_labels(since)
@@ -561,6 +595,12 @@ def test_differences_are_those_of_the_stored_matrices(three_runs, viewer):
         table = app.dataframe[0].value
         largest = np.abs(difference[off_diagonal]).max()
         assert abs(table["Difference"].iloc[0]) == pytest.approx(largest)
+        scales.add(viewer.frames.scale)
+    assert len(scales) == 1
+    app.toggle(key="diagonal").set_value(True).run()
+    np.testing.assert_array_equal(viewer.exact(0), difference)
+    own = np.abs(difference).max()
+    assert abs(app.dataframe[0].value["Difference"].iloc[0]) == pytest.approx(own)
 
 
 @pytest.mark.parametrize("against", ["another run", "uniform smoothing"])
@@ -569,8 +609,18 @@ def test_a_run_is_compared_with_another_and_with_uniform_smoothing(three_runs, v
     app = _section("Differences")
     app.segmented_control(key="against").set_value(against).run()
     assert not app.error
-    expected = "run-ce, epoch 3" if against == "another run" else "uniform smoothing"
+    expected = "run-ce (observed), epoch 3" if against == "another run" else "uniform smoothing"
     assert viewer.panels[0].title == f"run-ols, epoch 3 − {expected}"
+    after = three_runs["ols"].soft_labels(3)
+    spread = (1 - after.diagonal()[:, None]) / 5
+    before = three_runs["ce"].soft_labels(3) if against == "another run" else spread
+    off_diagonal = ~np.eye(6, dtype=bool)
+    shown = viewer.exact(0)[off_diagonal]
+    np.testing.assert_allclose(shown, (after - before)[off_diagonal], atol=1e-6)
+    first = app.dataframe[0].value.iloc[0]
+    row, column = ("abcdef".index(first[side][6]) for side in ("Target class", "Receives"))
+    assert first["Difference"] == pytest.approx((after - before)[row, column], abs=1e-6)
+    assert abs(first["Difference"]) == pytest.approx(np.abs(shown).max(), abs=1e-6)
 
 
 def test_a_click_lists_the_changes_of_one_class(three_runs, viewer):
@@ -583,9 +633,24 @@ def test_a_click_lists_the_changes_of_one_class(three_runs, viewer):
 def test_convergence_shows_every_chosen_run(three_runs):
     app = _section("Convergence")
     assert len(figures(app)) == 3
-    assert app.dataframe[0].value["Run"].tolist() == [run.id for run in three_runs.values()]
-    app.slider(key="rest").set_value(0.3).run()
-    assert not app.error
+    table = app.dataframe[0].value
+    assert table["Run"].tolist() == ["run-ce (observed)", "run-ls (observed)", "run-ols"]
+    for threshold in (0.1, 0.3):
+        app.slider(key="rest").set_value(threshold).run()
+        said = app.dataframe[0].value["All rows at rest after"].tolist()
+        assert said == [_rest_of(run, threshold) for run in three_runs.values()]
+
+
+def _rest_of(run, threshold):
+    matrices = np.stack([run.soft_labels(epoch) for epoch in run.soft_label_epochs])
+    seen = run.soft_label_counts()[1:] > 0
+    moved = np.abs(np.diff(matrices[1:], axis=0)).sum(axis=2) / 2
+    still = [
+        (row <= threshold)[both].all()
+        for row, both in zip(moved, seen[1:] & seen[:-1], strict=True)
+    ]
+    epoch = next((e for e in range(1, len(still) + 2) if all(still[e - 1 :])), None)
+    return "not within this run" if epoch in (None, len(still) + 1) else f"epoch {epoch}"
 
 
 @pytest.mark.parametrize("section", ["Differences", "Convergence"])

@@ -93,6 +93,8 @@ def main() -> None:
                 frames_of(n_classes, n_frames, kind, backwards, panel),
                 synthetic_matrices(n_classes, n_frames, kind, panel).__getitem__,
                 counts_of(n_classes, n_frames) if counted else None,
+                empty="uniform fallback",
+                symmetric="symmetric" in chosen,
             )
             for panel in range(n_panels)
         ]
