@@ -45,6 +45,7 @@ __all__ = [
     "sides",
     "similarity_panel",
     "soft_label_name",
+    "soft_label_origin",
 ]
 
 MatrixKind = Literal["soft labels", "training targets", "confusions"]
@@ -67,6 +68,18 @@ def kinds_of(runs: Sequence[Run]) -> list[MatrixKind]:
 def soft_label_name(run: Run) -> str:
     """Name of a run where its soft labels are shown: those it was not trained on are observed."""
     return run.id if run.info.method in ("ols", "custom") else f"{run.id} (observed)"
+
+
+def soft_label_origin(run: Run) -> tuple[str, str]:
+    """What the soft labels of a run are, and a sentence about it."""
+    if run.info.method == "ols":
+        return "Learned soft labels", f"{run.id} was trained on them."
+    if run.info.method == "custom":
+        return "Soft labels", f"whether {run.id} was trained on them is not recorded."
+    return "Observed soft labels", (
+        f"{run.id} was trained with {run.info.method.upper()}, which does not use them; they "
+        "average its correct predictions, as OLS would."
+    )
 
 
 def fallback_name(run: Run) -> str:

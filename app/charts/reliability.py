@@ -146,24 +146,31 @@ def _panel(grid: Grid, band: CalibratedBand, column: int, position: int) -> None
     shared = {"type": "bar", "x": bins.edges[:-1] + widths / 2, "width": widths}
     # Everything about a bin is told by one of its bars, wherever above or below the pointer is.
     hover = {"customdata": _details(band), "hovertemplate": f"{_HOVER}<extra></extra>"}
-    silent = {"hoverinfo": "skip"}
     # Translucent, so that the whiskers in the same colour can be seen on them.
     solid = {"color": shade, "opacity": 0.5, "line": {"width": 0.5, "color": GREY}}
-    hatched = {
-        "color": "rgba(0,0,0,0)",
-        "line": {"width": 0},
-        "pattern": {"shape": "/", "fgcolor": GREY, "size": 8, "solidity": 0.2},
-    }
-    shaded = {"color": _BAND, "line": {"width": 1.5, "color": GREY}}
     whiskers = _whiskers(bins, shade)
     grid.add(0, column, y=bins.accuracy, marker=solid, error_y=whiskers, **shared, **hover)
     # From accuracy to mean confidence: hatched, so that it needs no second colour.
-    grid.add(0, column, y=bins.gap, base=bins.accuracy, marker=hatched, **shared, **silent)
-    band_height = band.high - band.low
-    grid.add(0, column, y=band_height, base=band.low, marker=shaded, **shared, **silent)
+    hatches = {"shape": "/", "fgcolor": GREY, "size": 8, "solidity": 0.2}
+    gap = {"mode": "none", "fillcolor": "rgba(0,0,0,0)", "fillpattern": hatches}
+    grid.add(0, column, **_boxes(bins.edges, bins.accuracy, bins.confidence), **gap)
+    expected = {"mode": "lines", "fillcolor": _BAND, "line": {"width": 1.5, "color": GREY}}
+    grid.add(0, column, **_boxes(bins.edges, band.low, band.high), **expected)
     grid.line(0, column, (0, 1), (0, 1))
     images = {"hovertemplate": "%{y} images<extra></extra>"}
     grid.add(1, column, y=bins.counts, marker=solid, **shared, **images)
+
+
+def _boxes(edges: FloatArray, low: FloatArray, high: FloatArray) -> dict[str, object]:
+    """Rectangles over the bins as one trace, which is drawn in half the time of as many bars."""
+    left, right, gap = edges[:-1], edges[1:], np.full(len(low), np.nan)
+    return {
+        "type": "scatter",
+        "x": np.stack([left, right, right, left, left, gap], axis=1).ravel(),
+        "y": np.stack([low, low, high, high, low, gap], axis=1).ravel(),
+        "fill": "toself",
+        "hoverinfo": "skip",
+    }
 
 
 def _whiskers(bins: Reliability, shade: str) -> dict[str, object]:

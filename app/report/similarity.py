@@ -51,7 +51,7 @@ def _pairs(runs: Sequence[Run], source: Source) -> list[Block]:
         for pair in similar_pairs(found[reference.id], _N_PAIRS)
     ]
     note = f"By {source}: {_QUANTITY[source]}, at the end of each run. Order: {reference.id}."
-    header = ("first class", "second class", *found)
+    header = ("first class", "second class", *(matrices.run_name(run, source) for run in runs))
     return [Table("similar-pairs", "Most similar pairs", header, tuple(rows), note)]
 
 
@@ -87,7 +87,8 @@ def _taxonomy(runs: Sequence[Run]) -> list[Block]:
         for source in cache.sources_of(run):
             found = cache.taxonomy(run, source, cache.final_epoch(run, source), known)
             numbers = (found.ari, found.nmi, found.purity, found.p_value)
-            rows.append((run.id, source, *(Number(value, ".3f") for value in numbers)))
+            name = matrices.run_name(run, source)
+            rows.append((name, source, *(Number(value, ".3f") for value in numbers)))
     note = (
         f"The classes are clustered into {known}, as many as there are superclasses. Adjusted Rand "
         "index and normalised mutual information are 1 for the same partition; purity is the share "

@@ -13,6 +13,7 @@ from app.charts.convergence import QUANTITIES, convergence_curves
 from app.charts.matrix import Axis, heatmap, make_axis
 from app.charts.scale import Scale, scale_of
 from app.components.frames import pool
+from app.matrices import soft_label_name, soft_label_origin
 from app.report.content import Block, Chart, Heading, Section, Table
 from app.report.figures import in_column, plain_names
 from app.report.runs import runs_with, same_classes
@@ -51,11 +52,13 @@ def _matrices(runs: Sequence[Run]) -> list[Block]:
     blocks: list[Block] = []
     for run, matrix in zip(runs, last, strict=True):
         epoch = run.soft_label_epochs[-1]
-        figure, pooled = _heatmap(matrix, order, axis, scale, f"{run.id}, after epoch {epoch}")
+        figure, pooled = _heatmap(
+            matrix, order, axis, scale, f"{soft_label_name(run)}, after epoch {epoch}"
+        )
         caption = (
-            f"{_origin(run)} After epoch {epoch}: mass that each target class (row) gives to the "
-            f"other classes (column), on a logarithmic scale that all runs share. Classes are "
-            f"ordered {ordered}; the diagonal is left out.{pooled}"
+            f"{': '.join(soft_label_origin(run))} After epoch {epoch}: mass that each target class "
+            f"(row) gives to the other classes (column), on a logarithmic scale that all runs "
+            f"share. Classes are ordered {ordered}; the diagonal is left out.{pooled}"
         )
         name = f"soft-labels-{run.id}"
         blocks.append(Chart(name, figure, caption, most_width=_SQUARE))
@@ -90,17 +93,8 @@ def _heatmap(
     return figure, pooled
 
 
-def _origin(run: Run) -> str:
-    if run.info.method == "ols":
-        return f"Learned soft labels: {run.id} was trained on them."
-    return (
-        f"Observed soft labels: {run.id} was trained with {run.info.method.upper()}, which does "
-        "not use them; they average its correct predictions, as OLS would."
-    )
-
-
 def _convergence(runs: Sequence[Run]) -> list[Block]:
-    results = {run.id: cache.convergence(run) for run in runs}
+    results = {soft_label_name(run): cache.convergence(run) for run in runs}
     captions = {
         "Change": "Mean total variation of a row since the epoch before: the share of its mass "
         "that moved.",

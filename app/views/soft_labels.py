@@ -72,23 +72,13 @@ def _pick_kind(runs: Sequence[Run]) -> MatrixKind:
 def _what_it_is(kind: MatrixKind, shown: Sequence[Run]) -> str:
     kept = "The diagonal, each class's own share, is hidden unless you ask for it."
     if kind == "soft labels":
-        return " ".join([*dict.fromkeys(map(_origin, shown)), kept])
+        origins = [matrices.soft_label_origin(run) for run in shown]
+        return " ".join([*(f"**{what}**: {sentence}" for what, sentence in origins), kept])
     if kind == "training targets":
         text = "**Training targets**: what the images of a class are taught in the next epoch."
     else:
         text = "**Confusions**: of each class's test images, the share predicted as another."
     return f"{text} {kept}"
-
-
-def _origin(run: Run) -> str:
-    if run.info.method == "ols":
-        return f"**Learned soft labels**: {run.id} was trained on them."
-    if run.info.method == "custom":
-        return f"**Soft labels** of {run.id}: whether it was trained on them is not recorded."
-    return (
-        f"**Observed soft labels**: {run.id} was trained with {run.info.method.upper()}, "
-        "which does not use them; they average its correct predictions, as OLS would."
-    )
 
 
 def _matrix(shown: Sequence[Run], runs: Sequence[Run], kind: MatrixKind) -> int:

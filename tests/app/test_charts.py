@@ -107,10 +107,10 @@ def test_the_reliability_diagram_draws_exactly_what_was_computed():
 
     accuracy, gap, shade, counts = figure.data[:4]
     np.testing.assert_array_equal(accuracy.y.astype(float), bins.accuracy)
-    np.testing.assert_array_equal(np.array(gap.base, dtype=float), bins.accuracy)
-    np.testing.assert_allclose(np.array(gap.base, float) + gap.y.astype(float), bins.confidence)
-    np.testing.assert_array_equal(np.array(shade.base, dtype=float), band.low)
-    np.testing.assert_allclose(np.array(shade.base, float) + shade.y.astype(float), band.high)
+    for boxes, low, high in ((gap, bins.accuracy, bins.confidence), (shade, band.low, band.high)):
+        corners = np.stack([boxes.x, boxes.y], axis=-1).astype(float).reshape(-1, 6, 2)
+        np.testing.assert_array_equal(corners[:, 0], np.stack([bins.edges[:-1], low], axis=1))
+        np.testing.assert_array_equal(corners[:, 2], np.stack([bins.edges[1:], high], axis=1))
     np.testing.assert_array_equal(counts.y, bins.counts)
     np.testing.assert_allclose(accuracy.x - accuracy.width / 2, bins.edges[:-1])
     filled = bins.counts > 0

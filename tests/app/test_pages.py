@@ -257,7 +257,7 @@ def test_rows_that_nobody_counted_are_drawn_without_counts(root, viewer):
     assert app.metric[2].value == "not counted"
     said = " ".join(caption.value for caption in app.caption)
     assert "fallback" not in said
-    assert "whether it was trained on them is not recorded" in said
+    assert "whether own was trained on them is not recorded" in said
     assert "does not use them" not in said
 
 
