@@ -20,8 +20,13 @@ def page() -> None:
     """Draw the reading, the choices and the chosen section."""
     remedy = "They are written when a training finishes; a stopped one goes on with `ols resume`."
     runs = runs_with("predictions", remedy, *cache.PREDICTIONS)
-    if not runs:
-        return
+    if runs:
+        _draw(runs)
+
+
+# A fragment: the choices concern nothing above them, which need not be drawn again.
+@st.fragment
+def _draw(runs: Sequence[Run]) -> None:
     choices = _pick_choices()
     if choices.scaled:
         runs = with_probabilities(runs, "these cannot be scaled")
