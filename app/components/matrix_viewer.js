@@ -312,9 +312,11 @@ class Viewer {
     )
     const zooms = this.n > MIN_SIDE
     const mouse = zooms ? "Drag or Ctrl-scroll zooms, double-click resets, click" : "Click"
-    const keys = zooms ? "arrow keys move, Enter chooses, + zooms, Escape resets" : "arrow keys move, Enter chooses"
-    const strip = panels.some((panel) => panel.counted) ? ` Left strip: ${texts.count}.` : ""
-    this.hint.textContent = `${mouse} chooses; ${keys}.${strip}`
+    const keys = zooms ? "+, Escape, arrows and Enter" : "arrows and Enter"
+    const strip = panels.some((panel) => panel.counted)
+      ? ` Strip: ${texts.count}, orange for none.`
+      : ""
+    this.hint.textContent = `${mouse} chooses; by keys: ${keys}.${strip}`
   }
 
   readTheme() {

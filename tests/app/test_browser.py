@@ -142,6 +142,13 @@ def test_a_pasted_link_shows_the_same(page, dashboard):
     bars = page.locator(".js-plotly-plot").first
     expect(bars.locator(".gtitle")).to_have_text("What “maple_tree” resembles")
     expect(bars.locator(".legendtext")).to_have_text([f"{RUNS[0]} (observed)", RUNS[2]])
+    # Images of the class and of those that it resembles most, by what is stored.
+    run = load_run(RUNS[2], ROOT)
+    names = run.info.dataset.class_names
+    row = np.array(run.soft_labels(30)[names.index("maple_tree")])
+    nearest = [names[i] for i in np.argsort(-row) if names[i] != "maple_tree"][:3]
+    captions = [f"{name}, test images" for name in ("maple_tree", *nearest)]
+    expect(page.get_by_test_id("stImageCaption")).to_have_text(captions)
 
 
 def test_similarity_draws_matrix_and_clusters_and_saves_the_pair_of_a_link(page, dashboard):

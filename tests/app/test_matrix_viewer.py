@@ -449,7 +449,7 @@ def test_the_canvas_is_used_by_keyboard(page, address):
     for key in ("PageUp", "End", "Enter"):
         page.keyboard.press(key)
     expect(page.get_by_text(f"cell ({order[0]}, {order[9]})", exact=True)).to_be_visible()
-    expect(page.locator(".hint")).to_contain_text("arrow keys move, Enter chooses")
+    expect(page.locator(".hint")).to_contain_text("by keys: +, Escape, arrows and Enter")
 
 
 def test_zooming_into_a_thousand_classes_fetches_exact_values(page, address):

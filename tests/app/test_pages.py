@@ -581,6 +581,14 @@ def _section(name):
     return app
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_few_classes_differ_and_settle_too(root, n_classes):
+    synthetic_run(root, "small", n_classes=n_classes)
+    synthetic_run(root, "other", n_classes=n_classes, method="ce")
+    assert len(_section("Differences").dataframe[0].value) >= 2
+    assert len(figures(_section("Convergence"))) == 3
+
+
 def test_differences_are_those_of_the_stored_matrices(three_runs, viewer):
     viewer.selection = Selection(0, None)
     app = _section("Differences")
