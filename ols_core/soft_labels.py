@@ -261,7 +261,9 @@ class ObservedSoftLabels(nn.Module):
             slot = slot.masked_fill(targets.ignored, k + _IGNORED)
         if targets.outside is not None:
             slot = slot.masked_fill(targets.outside, k + _OUTSIDE)
-        self._sum_up(slot, probabilities.float())
+        if probabilities.dtype is not torch.float32:
+            probabilities = probabilities.float()
+        self._sum_up(slot, probabilities)
         self.tallies.index_add_(0, slot, torch.ones_like(slot))
 
     def _sum_up(self, slot: Tensor, probabilities: Tensor) -> None:
@@ -269,8 +271,10 @@ class ObservedSoftLabels(nn.Module):
         n_groups = slot.shape[0] // (16 * self.n_classes)
         if n_groups == 0:
             large = probabilities.is_cpu and probabilities.numel() > 2**16
-            add = _add_rows_whole if large and torch.compiler.is_compiling() else _add_rows
-            add(self._sums, slot, probabilities)
+            if large and torch.compiler.is_compiling():
+                torch.ops.ols_core.add_rows(self._sums, slot, probabilities)
+            else:
+                self._sums.index_add_(0, slot, probabilities)
             return
         # Thousands of samples a class, say pixels, one by one would cost float32 its last digits.
         shape = (n_groups, *self._sums.shape)
@@ -408,12 +412,16 @@ def _is_one_hot(soft: Tensor) -> Tensor:
     return (soft.amax(1) == 1.0) & (soft.count_nonzero(1) == 1)
 
 
+# torch.compile turns index_add_ on the CPU into one atomic addition a number, which takes many
+# times as long as the kernel with two threads or more. An operator of its own is left whole.
+torch.library.define("ols_core::add_rows", "(Tensor(a!) sums, Tensor slot, Tensor rows) -> ()")
+
+
+@torch.library.impl("ols_core::add_rows", "CPU")
 def _add_rows(sums: Tensor, slot: Tensor, rows: Tensor) -> None:
     sums.index_add_(0, slot, rows)
 
 
-# torch.compile turns index_add_ on the CPU into one atomic addition a number, which takes many
-# times as long as the kernel with two threads or more. An operator of its own is left whole.
-_add_rows_whole = torch.library.custom_op(
-    "ols_core::add_rows", _add_rows, mutates_args=("sums",), device_types="cpu"
-)
+@torch.library.register_fake("ols_core::add_rows")  # type: ignore[untyped-decorator] # as torch has it
+def _add_no_rows(sums: Tensor, slot: Tensor, rows: Tensor) -> None:
+    """Tell the compiler that nothing is returned."""

@@ -116,18 +116,15 @@ class ObservedLoss(nn.Module):
         There, and under `torch.compile`, a label out of range makes the loss NaN and is refused
         by the next `step_epoch`; on the CPU it is refused at once.
         """
-        usual = (
-            logits.dim() == 2
-            and logits.is_floating_point()
-            and target.dtype == torch.int64
-            and target.shape == logits.shape[:1]
-            and logits.shape[1] == self.n_classes
-        )
         shape = target.shape
+        usual = (
+            logits.dtype is torch.float32
+            and target.dtype is torch.int64
+            and len(shape) == 1
+            and logits.shape == (shape[0], self.n_classes)
+        )
         if not usual:
             logits, target, shape = self._flatten(logits, target)
-        if logits.dtype != torch.float64:
-            logits = logits.float()
         return self._loss(logits, target, shape, accumulate and self.training)
 
     def _loss(self, logits: Tensor, target: Tensor, shape: torch.Size, accumulate: bool) -> Tensor:
@@ -143,7 +140,10 @@ class ObservedLoss(nn.Module):
         raise NotImplementedError
 
     def _flatten(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, torch.Size]:
-        """Return logits (N, K), target (N,) or (N, K), and the shape of one loss a sample."""
+        """Return logits (N, K), target (N,) or (N, K), and the shape of one loss a sample.
+
+        The logits are float32 or float64 from here on.
+        """
         if not logits.is_floating_point():
             raise invalid("logits", "of a floating type", str(logits.dtype))
         class_dim = 0 if logits.dim() == 1 else 1
@@ -156,7 +156,8 @@ class ObservedLoss(nn.Module):
         else:
             _check_labels(target, shape)
             target = target.reshape(-1).long()
-        return logits.movedim(class_dim, -1).reshape(-1, self.n_classes), target, shape
+        logits = logits.movedim(class_dim, -1).reshape(-1, self.n_classes)
+        return logits if logits.dtype is torch.float64 else logits.float(), target, shape
 
     def _read(self, target: Tensor) -> Targets:
         """Sort out the labels that are ignored or out of range, without waiting for a device."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -9,7 +10,23 @@ from torch import Tensor
 
 from ols_core.soft_labels import ObservedSoftLabels, Targets
 
-__all__ = ["SoftTargetCrossEntropy"]
+__all__ = ["SoftTargetCrossEntropy", "constant"]
+
+
+@lru_cache(maxsize=64)
+def constant(value: float, dtype: torch.dtype) -> Tensor:
+    """Return a number as a tensor on the CPU, the same one each time.
+
+    Given a Python number, every operation makes such a tensor anew, which for a tensor of one
+    element takes longer than the operation.
+
+    Examples
+    --------
+    >>> constant(0.5, torch.float32) is constant(0.5, torch.float32)
+    True
+    """
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype)
 
 
 class SoftTargetCrossEntropy(torch.autograd.Function):
@@ -28,8 +45,8 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         The targets, of the same type; no gradient flows to them.
     mass : Tensor of shape (N,), optional
         The sums of the rows of `q`. None = they are 1.
-    reduction : {"none", "mean", "sum"}
-        What to return. A mean needs at least one sample.
+    scale : Tensor of shape (), optional
+        What to multiply the sum of the losses with. None = return the loss of each sample.
     observed : ObservedSoftLabels, optional
         The statistics to add the batch to.
     targets : Targets
@@ -38,7 +55,7 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
     Examples
     --------
     >>> logits, q = torch.zeros(1, 2), torch.tensor([[0.9, 0.1]])
-    >>> SoftTargetCrossEntropy.apply(logits, q, None, "sum", None, None)
+    >>> SoftTargetCrossEntropy.apply(logits, q, None, torch.tensor(1.0), None, None)
     tensor(0.6931)
     """
 
@@ -48,7 +65,7 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         logits: Tensor,
         q: Tensor,
         mass: Tensor | None,
-        reduction: str,
+        scale: Tensor | None,
         observed: ObservedSoftLabels | None,
         targets: Targets,
     ) -> Tensor:
@@ -65,10 +82,8 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
             # a NaN or infinite logit makes the loss NaN or infinite
             observed.add(logits, p, top, losses, targets)
         ctx.save_for_backward(logits, p, q, mass)
-        ctx.reduction = reduction
-        if reduction == "none":
-            return losses
-        return losses.mean() if reduction == "mean" else losses.sum()
+        ctx.scale = scale
+        return losses if scale is None else losses.sum() * scale
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -78,8 +93,5 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
             p = logits.softmax(1)
         if mass is not None:
             p = p * mass.unsqueeze(1)
-        if ctx.reduction == "none":
-            grad = grad.unsqueeze(1)
-        elif ctx.reduction == "mean":
-            grad = grad / q.shape[0]
+        grad = grad.unsqueeze(1) if ctx.scale is None else grad * ctx.scale
         return torch.sub(p, q).mul_(grad), None, None, None, None, None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ols_core.checks import check_choice, check_range
 from ols_core.losses._base import ObservedLoss
-from ols_core.losses._fused import SoftTargetCrossEntropy
+from ols_core.losses._fused import SoftTargetCrossEntropy, constant
 from ols_core.soft_labels import Targets
 
 __all__ = ["PRESETS", "OnlineLabelSmoothingLoss"]
@@ -143,28 +143,36 @@ class OnlineLabelSmoothingLoss(ObservedLoss):
         self._mix()
 
     def _loss(self, logits: Tensor, target: Tensor, shape: torch.Size, accumulate: bool) -> Tensor:
-        targets, q = self._look_up(target, logits.dtype)
+        targets, q = self._look_up(target)
+        if q.dtype is not logits.dtype:
+            q = q.to(logits.dtype)
         mass = None if self._sums_to_one and targets.soft is None else q.sum(1)
-        alike = self.weight is None and targets.ignored is None and logits.shape[0] > 0
-        reduction = self.reduction if alike else "none"
-        observed = self.observed if accumulate else None
-        loss: Tensor = SoftTargetCrossEntropy.apply(logits, q, mass, reduction, observed, targets)
-        return loss if reduction != "none" else self._reduce(loss, targets, shape)
+        scale = self._scale(targets, logits)
+        # `self.observed` would search parameters and buffers first, for a microsecond
+        observed = self._modules["observed"] if accumulate else None
+        loss: Tensor = SoftTargetCrossEntropy.apply(logits, q, mass, scale, observed, targets)
+        return self._reduce(loss, targets, shape) if scale is None else loss
 
-    def _look_up(self, target: Tensor, dtype: torch.dtype) -> tuple[Targets, Tensor]:
-        """Return the targets, and the mixed target of each sample, of shape (N, K)."""
-        hard = not (target.is_floating_point() or self._ignores_a_class)
-        if hard and target.is_cpu and not torch.compiler.is_compiling():
-            try:
-                return Targets(target), self._mixed.index_select(0, target).to(dtype)
-            except IndexError:  # looking up checks the range anyway: a label is ignored or wrong
-                return self._look_up_with_care(target, dtype)
-        return self._look_up_with_care(target, dtype)
+    def _scale(self, targets: Targets, logits: Tensor) -> Tensor | None:
+        """Return the weight of all samples in the loss; None if it is not the same for all."""
+        n = logits.shape[0]
+        alike = self.weight is None and targets.ignored is None and targets.soft is None
+        if not alike or n == 0 or self.reduction == "none":
+            return None
+        return constant(1.0 / n if self.reduction == "mean" else 1.0, logits.dtype)
 
-    def _look_up_with_care(self, target: Tensor, dtype: torch.dtype) -> tuple[Targets, Tensor]:
+    def _look_up(self, target: Tensor) -> tuple[Targets, Tensor]:
+        """Return the targets, and the mixed target of each sample: float, of shape (N, K)."""
+        plain = target.dtype is torch.int64 and not self._ignores_a_class
+        if plain and target.is_cpu and not torch.compiler.is_compiling():
+            try:  # looking up checks the range anyway
+                return Targets(target), self._mixed.index_select(0, target)
+            except IndexError:  # a label is ignored or wrong
+                pass
         targets = self._read(target)
         if targets.soft is None:
-            return targets, self._mixed.index_select(0, targets.labels).to(dtype)
+            return targets, self._mixed.index_select(0, targets.labels)
+        dtype = torch.promote_types(targets.soft.dtype, torch.float32)
         with torch.autocast(target.device.type, enabled=False):
             return targets, targets.soft.to(dtype) @ self._mixed.to(dtype)
 
