@@ -36,7 +36,7 @@ format: $(TESTING) ## Format the code
 
 benchmark: $(TESTING) ## Run the benchmarks
 	@browser=$$(bash tests/find_browser.sh) || exit 1; \
-	for script in benchmarks/*.py; do \
+	for script in benchmarks/[a-z]*.py; do \
 		echo "== $$script"; \
 		PYTHONPATH=. OLS_BROWSER="$$browser" $(BIN)/python $$script || exit 1; \
 	done

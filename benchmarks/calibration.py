@@ -14,20 +14,18 @@ Run it on a machine with nothing else to do.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import subprocess
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from _machine import load, machine
 
 from ols_core.analysis import calibration
 
@@ -213,13 +211,6 @@ def time_bootstrap(rounds: int) -> float:
     )
 
 
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=15, help="at least 5, default 15")
@@ -230,9 +221,8 @@ def main() -> None:
         return
     rounds = max(5, arguments.rounds)
     print(
-        f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"Python {platform.python_version()}, numpy {np.__version__}; float32, n = {rounds} "
-        "rounds; MB on top of the input."
+        f"{machine()}, numpy {np.__version__}; float32, n = {rounds} rounds; MB on top of the "
+        "input."
     )
     for shape, goals in (
         (SHAPE, {"ECE": "1.5", "classwise ECE": "1000 ms, 50 MB"}),
@@ -251,7 +241,7 @@ def main() -> None:
         f"{median(pages):.2f} s cold, median of {len(pages)} processes, best {min(pages):.2f} s; "
         f"goal 0.50 s"
     )
-    print(f"load at the end: {os.getloadavg()[0]:.1f}")
+    print(f"load at the end: {load()}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import numpy as np
+from _machine import load, machine
 from playwright.sync_api import Browser, Page
 
 from ols_core.data.types import ImageSet
@@ -475,10 +475,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time the dashboard in Chromium.")
     parser.add_argument("--training", action="store_true", help="beside a training")
     beside = parser.parse_args().training
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load "
-        f"{os.getloadavg()[0]:.1f}; synthetic runs of {EPOCHS} epochs, and the bundled ones.\n"
-    )
+    print(f"{machine()}; synthetic runs of {EPOCHS} epochs, and the bundled ones.\n")
     print("| case | what | unit | median | 95 % | goal | n | |")
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
@@ -487,7 +484,7 @@ def main() -> None:
             large_run(folder / str(n_classes), n_classes, EPOCHS)
         for findings in measure_all(browser, folder, beside):
             print("\n".join(finding.line() for finding in findings), flush=True)
-    print(f"\nload at the end: {os.getloadavg()[0]:.1f}")
+    print(f"\nload at the end: {load()}")
 
 
 if __name__ == "__main__":

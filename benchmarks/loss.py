@@ -12,14 +12,12 @@ Run it on a machine with nothing else to do.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import torch
+from _machine import load, machine
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -100,13 +98,6 @@ def report(shape: tuple[int, int], threads: int, compiled: bool, rounds: int) ->
     )
 
 
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=21, help="at least 15, default 21")
@@ -114,8 +105,7 @@ def main() -> None:
     torch.manual_seed(0)
     cores = torch.get_num_threads()
     print(
-        f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"Python {platform.python_version()}, torch {torch.__version__}; float32; "
+        f"{machine()}, torch {torch.__version__}; float32; "
         f"n = {rounds} rounds of {ROUND_SECONDS * 1000:.0f} ms or more a loss.\n"
     )
     print(
@@ -126,7 +116,7 @@ def main() -> None:
         for threads in dict.fromkeys((1, cores)):
             for shape in SHAPES:
                 report(shape, threads, compiled, rounds)
-    print(f"\nload at the end: {os.getloadavg()[0]:.1f}")
+    print(f"\nload at the end: {load()}")
 
 
 if __name__ == "__main__":

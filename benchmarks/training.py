@@ -15,14 +15,13 @@ same round. Run it on a machine with nothing else to do.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from statistics import median
 
 import torch
+from _machine import machine
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -160,10 +159,8 @@ def main() -> None:
                 torch.cuda.synchronize()
             if round_ > 0:  # the first warms up
                 times[name].append((time.perf_counter() - start) / options.steps)
-    cpu = torch.cpu.get_capabilities().get("cpu_name") or platform.processor()
     print(
-        f"{cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"{session.hardware.device}, {session.hardware.precision}; torch "
+        f"{machine()}; {session.hardware.device}, {session.hardware.precision}; torch "
         f"{torch.__version__}; {config.model}, batch {config.batch_size}, n = {options.rounds} "
         f"rounds of {options.steps} steps.\n"
     )
