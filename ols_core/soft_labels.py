@@ -228,12 +228,9 @@ class ObservedSoftLabels(nn.Module):
         targets : Targets
             The N targets.
         """
-        top = logits.amax(1)
-        self.add(logits, logits.softmax(1), top, top - logits.amin(1), targets)
+        self.add(logits, logits.softmax(1), logits.amax(1), targets)
 
-    def add(
-        self, logits: Tensor, probabilities: Tensor, top: Tensor, finite: Tensor, targets: Targets
-    ) -> None:
+    def add(self, logits: Tensor, probabilities: Tensor, top: Tensor, targets: Targets) -> None:
         """Add a batch, whose softmax is known already, to the open epoch.
 
         Parameters
@@ -242,13 +239,12 @@ class ObservedSoftLabels(nn.Module):
             The logits and their softmax, without gradient.
         top : Tensor of shape (N,)
             The largest logit of each sample.
-        finite : Tensor of shape (N,)
-            Any number that is NaN or infinite if a logit of the sample is.
         targets : Targets
             The N targets.
         """
         labels, k = targets.labels, self.n_classes
-        zero = finite - finite  # NaN where it is not finite
+        total = logits.sum(1)
+        zero = total - total  # NaN where a logit is NaN or infinite
         if self.samples == "correct":
             # nll_loss is minus the label's logit, here in one step
             rejected = top + F.nll_loss(logits, labels, reduction="none") != zero

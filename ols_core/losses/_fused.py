@@ -32,17 +32,18 @@ def constant(value: float, dtype: torch.dtype) -> Tensor:
 class SoftTargetCrossEntropy(torch.autograd.Function):
     """The loss and its gradient from one exponential pass over the logits z.
 
-    With p = softmax(z) and m the largest logit, log sum exp(z) = m - log p_max. So the loss is
-    mass · (m - log p_max) - ⟨q, z⟩ and its gradient mass · p - q, where mass is the sum of q.
-    Both the statistics and the reduction are done in here, because for small batches each further
-    node of the autograd graph costs as much as the mathematics.
+    With p = softmax(z), the loss is mass · log sum exp(z) - ⟨q, z⟩ and its gradient mass · p - q,
+    where mass is the sum of q. Statistics and reduction are done in here, because for small
+    batches each further node of the autograd graph costs as much as the mathematics. For large
+    ones it is memory that costs, so there are only two arrays of the batch's size: one of them
+    holds p, the other q and then the gradient.
 
     Parameters
     ----------
     logits : Tensor of shape (N, K)
         float32 or float64.
     q : Tensor of shape (N, K)
-        The targets, of the same type; no gradient flows to them.
+        The targets, of the same type; no gradient flows to them, and they are overwritten.
     mass : Tensor of shape (N,), optional
         The sums of the rows of `q`. None = they are 1.
     scale : Tensor of shape (), optional
@@ -70,28 +71,52 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         targets: Targets,
     ) -> Tensor:
         """Return the loss, of shape (N,) or ()."""
-        p = logits.softmax(1)
-        top = logits.amax(1)
-        log_p_top = p.amax(1).log_()
-        losses = top - log_p_top
+        dots = _dots(q, logits, each=scale is None)
+        p, top, losses = _softmax(logits)
+        if observed is not None:
+            observed.add(logits, p, top, targets)
         if mass is not None:
             losses *= mass
-        # With `out` autocast leaves it alone, which would compute it in half precision.
-        losses -= torch.linalg.vecdot(q, logits, out=log_p_top)
-        if observed is not None:
-            # a NaN or infinite logit makes the loss NaN or infinite
-            observed.add(logits, p, top, losses, targets)
-        ctx.save_for_backward(logits, p, q, mass)
+            p *= mass.unsqueeze(1)
+        gradient = torch.sub(p, q, out=q)
+        if scale is not None:
+            gradient *= scale
+        ctx.save_for_backward(logits, gradient, mass)
         ctx.scale = scale
-        return losses if scale is None else losses.sum() * scale
+        return losses - dots if scale is None else (losses.sum() - dots) * scale
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradient with respect to the logits."""
-        logits, p, q, mass = ctx.saved_tensors
+        logits, gradient, mass = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted: p must depend on the logits
-            p = logits.softmax(1)
-        if mass is not None:
-            p = p * mass.unsqueeze(1)
-        grad = grad.unsqueeze(1) if ctx.scale is None else grad * ctx.scale
-        return torch.sub(p, q).mul_(grad), None, None, None, None, None
+            p = logits.softmax(1) if mass is None else logits.softmax(1) * mass.unsqueeze(1)
+            p = p if ctx.scale is None else p * ctx.scale
+            gradient = gradient + (p - p.detach())
+        elif ctx.scale is not None and _is_one(grad):
+            return gradient, None, None, None, None, None
+        grad = grad.unsqueeze(1) if ctx.scale is None else grad
+        return gradient * grad, None, None, None, None, None
+
+
+def _dots(q: Tensor, logits: Tensor, each: bool) -> Tensor:
+    """Return ⟨q, z⟩ of each sample, of shape (N,), or the sum of all of them, of shape ()."""
+    if each:
+        return (q * logits).sum(1)
+    return torch.dot(q.view(-1), logits.reshape(-1))  # needs no array for the products
+
+
+def _softmax(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the softmax (N, K), the largest logit (N,) and log sum exp (N,)."""
+    top = logits.amax(1)
+    if torch.compiler.is_compiling():  # there the sum needs no pass of its own
+        exponentials = (logits - top.unsqueeze(1)).exp()
+        total = exponentials.sum(1)
+        return exponentials / total.unsqueeze(1), top, top + total.log()
+    p = logits.softmax(1)
+    return p, top, top - p.amax(1).log_()  # the largest probability is 1 / total
+
+
+def _is_one(grad: Tensor) -> bool:
+    """Tell whether the loss itself was differentiated, if that can be known without waiting."""
+    return grad.is_cpu and not torch.compiler.is_compiling() and grad.item() == 1.0
