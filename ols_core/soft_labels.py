@@ -83,8 +83,8 @@ class Targets:
     Attributes
     ----------
     labels : Tensor of shape (N,)
-        int64 class indices; 0 in the place of every label that is ignored or out of range, and
-        for soft targets the most likely class.
+        int64 class indices; some class in the place of every label that is ignored or out of
+        range, and for soft targets the most likely class.
     soft : Tensor of shape (N, K), optional
         Target distributions, for soft targets only.
     ignored, outside : Tensor of shape (N,), optional
@@ -95,6 +95,12 @@ class Targets:
     soft: Tensor | None = None
     ignored: Tensor | None = None
     outside: Tensor | None = None
+
+    def blank(self, losses: Tensor) -> Tensor:
+        """Return the losses with 0 for ignored samples and NaN for labels out of range."""
+        if self.ignored is not None:
+            losses = losses.masked_fill(self.ignored, 0.0)
+        return losses if self.outside is None else losses.masked_fill(self.outside, torch.nan)
 
 
 class ObservedSoftLabels(nn.Module):
@@ -214,7 +220,7 @@ class ObservedSoftLabels(nn.Module):
             raise invalid("logits", expected, tuple(logits.shape))
         if self.training:
             outside = (target < 0) | (target >= self.n_classes)
-            targets = Targets(target.masked_fill(outside, 0), outside=outside)
+            targets = Targets(target.clamp(0, self.n_classes - 1), outside=outside)
             self.observe(logits.detach().float(), targets)
 
     @torch.no_grad()
@@ -228,9 +234,11 @@ class ObservedSoftLabels(nn.Module):
         targets : Targets
             The N targets.
         """
-        self.add(logits, logits.softmax(1), logits.amax(1), targets)
+        self.add(logits, logits.softmax(1), logits.amax(1), logits.sum(1), targets)
 
-    def add(self, logits: Tensor, probabilities: Tensor, top: Tensor, targets: Targets) -> None:
+    def add(
+        self, logits: Tensor, probabilities: Tensor, top: Tensor, finite: Tensor, targets: Targets
+    ) -> None:
         """Add a batch, whose softmax is known already, to the open epoch.
 
         Parameters
@@ -239,12 +247,13 @@ class ObservedSoftLabels(nn.Module):
             The logits and their softmax, without gradient.
         top : Tensor of shape (N,)
             The largest logit of each sample.
+        finite : Tensor of shape (N,)
+            Any number that is NaN or infinite if a logit of the sample is.
         targets : Targets
             The N targets.
         """
         labels, k = targets.labels, self.n_classes
-        total = logits.sum(1)
-        zero = total - total  # NaN where a logit is NaN or infinite
+        zero = finite - finite  # NaN where it is not finite
         if self.samples == "correct":
             # nll_loss is minus the label's logit, here in one step
             rejected = top + F.nll_loss(logits, labels, reduction="none") != zero
@@ -266,9 +275,8 @@ class ObservedSoftLabels(nn.Module):
         """Add each row of `probabilities` (N, K) to the row `slot` (N,) of the sums."""
         n_groups = slot.shape[0] // (16 * self.n_classes)
         if n_groups == 0:
-            large = probabilities.is_cpu and probabilities.numel() > 2**16
-            if large and torch.compiler.is_compiling():
-                torch.ops.ols_core.add_rows(self._sums, slot, probabilities)
+            if torch.compiler.is_compiling() and probabilities.is_cpu and _n_threads() > 1:
+                _add_without_contention(self._sums, slot, probabilities)
             else:
                 self._sums.index_add_(0, slot, probabilities)
             return
@@ -408,8 +416,27 @@ def _is_one_hot(soft: Tensor) -> Tensor:
     return (soft.amax(1) == 1.0) & (soft.count_nonzero(1) == 1)
 
 
-# torch.compile turns index_add_ on the CPU into one atomic addition a number, which takes many
-# times as long as the kernel with two threads or more. An operator of its own is left whole.
+# the compiler builds upon the number too, and guards it
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator] # as torch has it
+def _n_threads() -> int:
+    return torch.get_num_threads()
+
+
+def _add_without_contention(sums: Tensor, slot: Tensor, rows: Tensor) -> None:
+    """Add each row of `rows` (N, K) to the row `slot` (N,) of `sums`, under `torch.compile`.
+
+    With several threads on the CPU the compiler makes an atomic addition of every number, and the
+    threads wait for each other. A loop over a few hundred numbers it leaves to one of them.
+    """
+    if rows.numel() > 2**12:
+        torch.ops.ols_core.add_rows(sums, slot, rows)
+        return
+    n = max(512 // rows.shape[1], 1)
+    for some_slots, some_rows in zip(torch.split(slot, n), torch.split(rows, n), strict=True):
+        sums.index_add_(0, some_slots, some_rows)
+
+
+# An operator of its own is left whole by the compiler.
 torch.library.define("ols_core::add_rows", "(Tensor(a!) sums, Tensor slot, Tensor rows) -> ()")
 
 

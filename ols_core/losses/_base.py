@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ols_core.checks import check_choice, check_integer, invalid
+from ols_core.losses._fused import constant
 from ols_core.soft_labels import ObservedSoftLabels, Targets
 
 __all__ = ["HardLabelLoss", "ObservedLoss", "cross_entropy", "entropy"]
@@ -120,7 +121,7 @@ class ObservedLoss(nn.Module):
         usual = (
             logits.dtype is torch.float32
             and target.dtype is torch.int64
-            and len(shape) == 1
+            and target.dim() == 1
             and logits.shape == (shape[0], self.n_classes)
         )
         if not usual:
@@ -169,7 +170,7 @@ class ObservedLoss(nn.Module):
             self._refuse_outside(target)
         ignored = target == self.ignore_index
         outside = ((target < 0) | (target >= self.n_classes)) & ~ignored
-        return Targets(target.masked_fill(ignored | outside, 0), None, ignored, outside)
+        return Targets(target.clamp(0, self.n_classes - 1), None, ignored, outside)
 
     def _all_plain(self, target: Tensor) -> bool:
         """Tell whether no label is ignored or out of range."""
@@ -187,16 +188,19 @@ class ObservedLoss(nn.Module):
             raise invalid("target", expected, int(wrong[0]))
 
     def _reduce(self, losses: Tensor, targets: Targets, shape: torch.Size) -> Tensor:
-        if targets.ignored is not None and targets.outside is not None:
-            losses = losses.masked_fill(targets.ignored, 0.0)
-            losses = losses.masked_fill(targets.outside, torch.nan)
+        scale = self._scale(targets, losses.dtype)
+        losses = targets.blank(losses)
+        return losses.reshape(shape) if scale is None else losses.sum() * scale
+
+    def _scale(self, targets: Targets, dtype: torch.dtype) -> Tensor | None:
+        """Return what to multiply the sum of the losses with; None for ``reduction="none"``."""
         if self.reduction == "none":
-            return losses.reshape(shape)
+            return None
         if self.reduction == "sum":
-            return losses.sum()
+            return constant(1.0, dtype)
         if targets.soft is not None or (self.weight is None and targets.ignored is None):
-            return losses.sum() / max(len(losses), 1)
-        return losses.sum() / self._total_weight(targets).clamp_min(torch.finfo(losses.dtype).tiny)
+            return constant(1.0 / max(targets.labels.shape[0], 1), dtype)
+        return self._total_weight(targets).to(dtype).clamp_min(torch.finfo(dtype).tiny).reciprocal()
 
     def _total_weight(self, targets: Targets) -> Tensor:
         """Return what the samples count in the mean, all together."""

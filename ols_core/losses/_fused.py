@@ -56,7 +56,8 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
     Examples
     --------
     >>> logits, q = torch.zeros(1, 2), torch.tensor([[0.9, 0.1]])
-    >>> SoftTargetCrossEntropy.apply(logits, q, None, torch.tensor(1.0), None, None)
+    >>> targets = Targets(torch.tensor([0]))
+    >>> SoftTargetCrossEntropy.apply(logits, q, None, torch.tensor(1.0), None, targets)
     tensor(0.6931)
     """
 
@@ -71,32 +72,46 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         targets: Targets,
     ) -> Tensor:
         """Return the loss, of shape (N,) or ()."""
-        dots = _dots(q, logits, each=scale is None)
-        p, top, losses = _softmax(logits)
+        each = scale is None or mass is not None or targets.ignored is not None
+        dots = _dots(q, logits, each)
+        p, top, sums = _softmax(logits)
+        losses = sums if mass is None else sums * mass
+        if each:
+            losses -= dots
         if observed is not None:
-            observed.add(logits, p, top, targets)
-        if mass is not None:
-            losses *= mass
-            p *= mass.unsqueeze(1)
-        gradient = torch.sub(p, q, out=q)
-        if scale is not None:
-            gradient *= scale
-        ctx.save_for_backward(logits, gradient, mass)
-        ctx.scale = scale
-        return losses - dots if scale is None else (losses.sum() - dots) * scale
+            # a NaN or infinite logit makes the loss of the sample and the sum NaN or infinite
+            observed.add(logits, p, top, losses if each else logits.sum(1), targets)
+        share = _share(scale, targets)
+        gradient = torch.sub(p if mass is None else p.mul_(mass.unsqueeze(1)), q, out=q)
+        if share is not None:
+            gradient *= share
+        ctx.save_for_backward(logits, gradient, mass, share)
+        ctx.reduced = scale is not None
+        if scale is None:
+            return targets.blank(losses)
+        return (targets.blank(losses).sum() if each else losses.sum() - dots) * scale
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradient with respect to the logits."""
-        logits, gradient, mass = ctx.saved_tensors
+        logits, gradient, mass, share = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted: p must depend on the logits
-            p = logits.softmax(1) if mass is None else logits.softmax(1) * mass.unsqueeze(1)
-            p = p if ctx.scale is None else p * ctx.scale
+            p = logits.softmax(1)
+            p = p if mass is None else p * mass.unsqueeze(1)
+            p = p if share is None else p * share
             gradient = gradient + (p - p.detach())
-        elif ctx.scale is not None and _is_one(grad):
+        elif ctx.reduced and _is_one(grad):
             return gradient, None, None, None, None, None
-        grad = grad.unsqueeze(1) if ctx.scale is None else grad
-        return gradient * grad, None, None, None, None, None
+        gradient = gradient * (grad if ctx.reduced else grad.unsqueeze(1))
+        return gradient, None, None, None, None, None
+
+
+def _share(scale: Tensor | None, targets: Targets) -> Tensor | None:
+    """Return what each sample counts in the loss, of shape () or (N, 1); None = it counts 1."""
+    if targets.ignored is None or targets.outside is None:
+        return scale
+    counts = ~(targets.ignored | targets.outside)
+    return (counts if scale is None else counts * scale).unsqueeze(1)
 
 
 def _dots(q: Tensor, logits: Tensor, each: bool) -> Tensor:

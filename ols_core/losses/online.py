@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ols_core.checks import check_choice, check_range
 from ols_core.losses._base import ObservedLoss
-from ols_core.losses._fused import SoftTargetCrossEntropy, constant
+from ols_core.losses._fused import SoftTargetCrossEntropy
 from ols_core.soft_labels import Targets
 
 __all__ = ["PRESETS", "OnlineLabelSmoothingLoss"]
@@ -147,24 +147,16 @@ class OnlineLabelSmoothingLoss(ObservedLoss):
         if q.dtype is not logits.dtype:
             q = q.to(logits.dtype)
         mass = None if self._sums_to_one and targets.soft is None else q.sum(1)
-        scale = self._scale(targets, logits)
+        scale = self._scale(targets, logits.dtype)
         # `self.observed` would search parameters and buffers first, for a microsecond
         observed = self._modules["observed"] if accumulate else None
         loss: Tensor = SoftTargetCrossEntropy.apply(logits, q, mass, scale, observed, targets)
-        return self._reduce(loss, targets, shape) if scale is None else loss
-
-    def _scale(self, targets: Targets, logits: Tensor) -> Tensor | None:
-        """Return the weight of all samples in the loss; None if it is not the same for all."""
-        n = logits.shape[0]
-        alike = self.weight is None and targets.ignored is None and targets.soft is None
-        if not alike or n == 0 or self.reduction == "none":
-            return None
-        return constant(1.0 / n if self.reduction == "mean" else 1.0, logits.dtype)
+        return loss.reshape(shape) if scale is None else loss
 
     def _look_up(self, target: Tensor) -> tuple[Targets, Tensor]:
         """Return the targets, and the mixed target of each sample: float, of shape (N, K)."""
-        plain = target.dtype is torch.int64 and not self._ignores_a_class
-        if plain and target.is_cpu and not torch.compiler.is_compiling():
+        seen = target.is_cpu and not torch.compiler.is_compiling()
+        if seen and target.dtype is torch.int64 and not self._ignores_a_class:
             try:  # looking up checks the range anyway
                 return Targets(target), self._mixed.index_select(0, target)
             except IndexError:  # a label is ignored or wrong
