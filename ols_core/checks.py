@@ -46,6 +46,12 @@ def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> None:
     ------
     ArgumentError
         If `value` is not among `allowed`.
+
+    Examples
+    --------
+    >>> check_choice("reduction", "max", ("mean", "sum"))
+    Traceback (most recent call last):
+    ols_core.errors.ArgumentError: reduction must be one of 'mean', 'sum', got 'max'.
     """
     allowed = list(allowed)
     if value not in allowed:
@@ -59,6 +65,12 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     ------
     ArgumentError
         If `value` is no number, NaN, or outside the interval.
+
+    Examples
+    --------
+    >>> check_range("alpha", -0.5, 0.0, 1.0)
+    Traceback (most recent call last):
+    ols_core.errors.ArgumentError: alpha must be a number in [0, 1], got -0.5.
     """
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not low <= value <= high:
@@ -72,6 +84,12 @@ def check_integer(name: str, value: int, low: int) -> None:
     ------
     ArgumentError
         If `value` is no integer or below `low`.
+
+    Examples
+    --------
+    >>> check_integer("n_classes", 2.0, 2)
+    Traceback (most recent call last):
+    ols_core.errors.ArgumentError: n_classes must be an integer of at least 2, got 2.0.
     """
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not is_integer or value < low:
@@ -97,6 +115,14 @@ def check_labels(
     ArgumentError
         If the shape differs, the type is not an integer, or an index is out of range; the
         message says where.
+
+    Examples
+    --------
+    >>> check_labels("labels", [0, 2], n_samples=2, n_classes=3)
+    array([0, 2])
+    >>> check_labels("labels", [0, 3], n_samples=2, n_classes=3)
+    Traceback (most recent call last):
+    ols_core.errors.ArgumentError: labels[1] must be a class index in [0, 2], got 3.
     """
     array = np.asarray(labels)
     if array.shape != (n_samples,):

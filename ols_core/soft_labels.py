@@ -53,12 +53,15 @@ def initial_matrix(initial: str | Tensor, n_classes: int) -> Tensor:
     """
     if isinstance(initial, Tensor):
         return _checked_matrix(initial, n_classes)
+    if not isinstance(initial, str):
+        raise invalid("initial", "a name or a tensor", initial, "Use torch.as_tensor(...).")
     check_choice("initial", initial, ("uniform", "label_smoothing", "zeros"))
+    matrix = torch.zeros(n_classes, n_classes, dtype=torch.float32)
     if initial == "uniform":
-        return torch.full((n_classes, n_classes), 1.0 / n_classes)
+        return matrix.fill_(1.0 / n_classes)
     if initial == "zeros":
-        return torch.zeros(n_classes, n_classes)
-    return torch.full((n_classes, n_classes), 0.1 / (n_classes - 1)).fill_diagonal_(0.9)
+        return matrix
+    return matrix.fill_(0.1 / (n_classes - 1)).fill_diagonal_(0.9)
 
 
 def _checked_matrix(initial: Tensor, n_classes: int) -> Tensor:
@@ -188,11 +191,12 @@ class ObservedSoftLabels(nn.Module):
         self.fallback = fallback
         self.samples = samples
         self.cap = cap
-        self.soft_labels = initial_matrix(initial, n_classes)
-        self.counts = torch.zeros(n_classes, dtype=torch.int64)
-        self.steps = torch.zeros((), dtype=torch.int64)
-        self._sums = torch.zeros(n_classes + _N_EXTRA, n_classes)
-        self.tallies = torch.zeros(n_classes + _N_EXTRA, dtype=torch.int64)
+        with torch.inference_mode(False):  # else training could not write into them
+            self.soft_labels = initial_matrix(initial, n_classes)
+            self.counts = torch.zeros(n_classes, dtype=torch.int64)
+            self.steps = torch.zeros((), dtype=torch.int64)
+            self._sums = torch.zeros(n_classes + _N_EXTRA, n_classes, dtype=torch.float32)
+            self.tallies = torch.zeros(n_classes + _N_EXTRA, dtype=torch.int64)
 
     @property
     def sums(self) -> Tensor:
@@ -207,20 +211,23 @@ class ObservedSoftLabels(nn.Module):
         logits : Tensor of shape (N, K)
             Of any floating type; the softmax is taken in float32.
         target : Tensor of shape (N,)
-            int64 class indices in [0, K). As looking at them would make the host wait for an
+            Integer class indices in [0, K). As looking at them would make the host wait for an
             accelerator, one that is out of range is refused by the next `step_epoch`.
 
         Raises
         ------
         ArgumentError
-            If the shapes do not fit.
+            If the shapes or types do not fit.
         """
-        if logits.shape != (len(target), self.n_classes):
-            expected = f"of shape ({len(target)}, {self.n_classes})"
-            raise invalid("logits", expected, tuple(logits.shape))
+        if target.dim() != 1 or target.is_floating_point() or target.dtype is torch.bool:
+            got = f"{target.dtype} of shape {tuple(target.shape)}"
+            raise invalid("target", "integer class indices of shape (N,)", got)
+        if not logits.is_floating_point() or logits.shape != (len(target), self.n_classes):
+            expected = f"of a floating type and of shape ({len(target)}, {self.n_classes})"
+            raise invalid("logits", expected, f"{logits.dtype} of shape {tuple(logits.shape)}")
         if self.training:
             outside = (target < 0) | (target >= self.n_classes)
-            targets = Targets(target.clamp(0, self.n_classes - 1), outside=outside)
+            targets = Targets(target.long().clamp(0, self.n_classes - 1), outside=outside)
             self.observe(logits.detach().float(), targets)
 
     @torch.no_grad()
@@ -234,7 +241,7 @@ class ObservedSoftLabels(nn.Module):
         targets : Targets
             The N targets.
         """
-        self.add(logits, logits.softmax(1), logits.amax(1), logits.sum(1), targets)
+        self.add(logits, logits.softmax(1), logits.amax(1), logits.abs().amax(1), targets)
 
     def add(
         self, logits: Tensor, probabilities: Tensor, top: Tensor, finite: Tensor, targets: Targets
@@ -247,8 +254,9 @@ class ObservedSoftLabels(nn.Module):
             The logits and their softmax, without gradient.
         top : Tensor of shape (N,)
             The largest logit of each sample.
-        finite : Tensor of shape (N,)
-            Any number that is NaN or infinite if a logit of the sample is.
+        finite : Tensor of shape (N,) or ()
+            Any numbers that are NaN or infinite for a sample with such a logit, and finite for
+            all others; a finite one of shape () speaks for all samples.
         targets : Targets
             The N targets.
         """
@@ -301,7 +309,8 @@ class ObservedSoftLabels(nn.Module):
         Raises
         ------
         ArgumentError
-            If a label was out of range on a device where only this call can tell.
+            If a label was out of range on a device where only this call can tell. What was
+            counted since the last call is discarded then.
         """
         # never in inference mode, as the matrix could not be trained with
         with torch.inference_mode(False), torch.no_grad():
@@ -335,8 +344,10 @@ class ObservedSoftLabels(nn.Module):
         k = self.n_classes
         n_outside = int(tallies[k + _OUTSIDE])
         if n_outside:
+            self.discard()
             got = f"{n_outside} labels out of range since the last step_epoch()"
-            raise invalid("target", f"a class index in [0, {k - 1}]", got)
+            remedy = "The soft labels stay as they are; the next epoch starts from zero."
+            raise invalid("target", f"a class index in [0, {k - 1}]", got, remedy)
         if int(tallies[: k + _NOT_COUNTED + 1].sum()) > 0:
             return True
         message = "No sample was seen since the last step_epoch(); the soft labels stay the same."

@@ -90,6 +90,26 @@ def test_several_epochs_agree_with_the_definition(name, k):
     assert criterion.observed.steps == 3
 
 
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("mixing", ["convex", "sum"])
+@pytest.mark.parametrize("kind", ["labels", "soft"])
+def test_reductions_agree_with_the_definition(reduction, mixing, kind):
+    """Class weights, random soft labels and every reduction, for labels and distributions."""
+    k, weight = 6, torch.linspace(0.0, 2.0, 6)
+    options = {"initial": random_matrix(k), "weight": weight}
+    criterion = OnlineLabelSmoothingLoss(k, mixing=mixing, reduction=reduction, **options)
+    hard, soft = (0.5, 0.5) if mixing == "convex" else (1.0, 1.0)
+    options = {name: value.double().numpy() for name, value in options.items()}
+    expected = oracle.OnlineLabelSmoothing(k, hard, soft, **options)
+    logits, target = batch(3, 30, k)
+    if kind == "soft":
+        target = random_matrix(30, seed=1)[:, :k].softmax(1)
+    else:
+        target[::4] = -100
+    exact = expected.loss(logits.double().numpy(), target.numpy(), reduction)
+    np.testing.assert_allclose(criterion(logits, target), exact, rtol=1e-6, atol=1e-6)
+
+
 def test_the_epochs_above_meet_every_case():
     """Guards the guard: without these cases the test above would show little."""
     criterion, _ = pair("cap", 7)
@@ -135,15 +155,16 @@ def test_uniform_soft_labels_are_torchs_label_smoothing(reduction, weighted, kin
     torch.testing.assert_close(our_gradient, their_gradient, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("offset", [-5000.0, 1000.0])
-def test_a_common_offset_costs_no_more_than_it_costs_the_logits(offset):
-    criterion = OnlineLabelSmoothingLoss(100, initial=random_matrix(100))
-    expected = oracle.OnlineLabelSmoothing(100, initial=random_matrix(100).double().numpy())
-    logits, labels = batch(0, 64, 100)
+@pytest.mark.parametrize("offset", [-5000.0, 30.0, 1000.0])
+@pytest.mark.parametrize(("n", "k"), [(64, 100), (1024, 1000)])
+def test_a_common_offset_costs_little_more_than_it_costs_the_logits(offset, n, k):
+    """The logits were rounded to eps · |offset| themselves."""
+    criterion = OnlineLabelSmoothingLoss(k, initial=random_matrix(k))
+    logits, labels = batch(0, n, k)
     logits += offset
     rounding = torch.finfo(torch.float32).eps * abs(offset)
-    exact = expected.loss(logits.double().numpy(), labels.numpy())
-    assert criterion(logits, labels).item() == pytest.approx(exact, abs=rounding)
+    exact = naive(criterion, logits.double(), labels).mean().item()
+    assert criterion(logits, labels).item() == pytest.approx(exact, abs=4 * rounding)
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
@@ -273,6 +294,7 @@ def test_bad_batches_are_refused(logits, target, message):
         ({"preset": "best"}, "preset must be one of 'paper', 'official-cifar'"),
         ({"mixing": "max"}, "mixing must be one of"),
         ({"initial": "ones"}, "initial must be one of"),
+        ({"initial": np.eye(3)}, r"(?s)initial must be a name or a tensor.*torch\.as_tensor"),
         ({"initial": torch.eye(4)}, r"initial must be of shape \(3, 3\), got \(4, 4\)"),
         ({"initial": torch.ones(3, 3)}, r"initial\[0\] must be a row that sums to 1, got 3"),
         ({"initial": torch.eye(3) * 2 - torch.ones(3, 3) / 3}, "initial must be non-negative"),

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ols_core.errors import ArgumentError
+from ols_core.losses import OnlineLabelSmoothingLoss
 from ols_core.soft_labels import ObservedSoftLabels, initial_matrix
 from tests.loss_cases import batch, one_thread, random_matrix  # noqa: F401 - a fixture for every test
 from tests.oracles import ols as oracle
@@ -16,8 +17,12 @@ CLASSES = st.integers(2, 30)
 FAST = settings(max_examples=40, deadline=None)
 
 
-def observe(k: int, *batches: tuple[torch.Tensor, torch.Tensor], **options) -> ObservedSoftLabels:
-    observed = ObservedSoftLabels(k, **options)
+WAYS = st.sampled_from([ObservedSoftLabels, OnlineLabelSmoothingLoss])
+
+
+def observe(k, *batches: tuple[torch.Tensor, torch.Tensor], way=ObservedSoftLabels, **options):
+    """What the statistics alone, or those of the loss in its own pass, make of an epoch."""
+    observed = way(k, **options)
     for logits, labels in batches:
         observed(logits, labels)
     observed.step_epoch()
@@ -25,10 +30,16 @@ def observe(k: int, *batches: tuple[torch.Tensor, torch.Tensor], **options) -> O
 
 
 @FAST
-@given(seed=SEEDS, k=CLASSES, n=st.integers(1, 400), samples=st.sampled_from(["correct", "all"]))
-def test_the_matrix_is_the_mean_softmax_of_each_class(seed, k, n, samples):
+@given(
+    way=WAYS,
+    seed=SEEDS,
+    k=CLASSES,
+    n=st.integers(1, 400),
+    samples=st.sampled_from(["correct", "all"]),
+)
+def test_the_matrix_is_the_mean_softmax_of_each_class(way, seed, k, n, samples):
     logits, labels = batch(seed, n, k)
-    observed = observe(k, (logits, labels), samples=samples)
+    observed = observe(k, (logits, labels), way=way, samples=samples)
     expected = oracle.OnlineLabelSmoothing(k, samples=samples)
     expected.see(logits.double().numpy(), labels.numpy())
     expected.step_epoch()
@@ -49,38 +60,38 @@ def test_rows_are_distributions_whatever_the_logits(seed, k, scale, fallback):
 
 
 @FAST
-@given(seed=SEEDS, k=CLASSES)
-def test_renaming_the_classes_only_permutes_the_matrix(seed, k):
+@given(way=WAYS, seed=SEEDS, k=CLASSES)
+def test_renaming_the_classes_only_permutes_the_matrix(way, seed, k):
     logits, labels = batch(seed, 60, k)
     logits[::5, 0] = logits[::5].amax(1)  # ties, too
     order = torch.from_numpy(np.random.default_rng(seed).permutation(k))
-    renamed = observe(k, (logits[:, order], order.argsort()[labels]))
-    original = observe(k, (logits, labels))
+    renamed = observe(k, (logits[:, order], order.argsort()[labels]), way=way)
+    original = observe(k, (logits, labels), way=way)
     assert torch.equal(renamed.counts, original.counts[order])
     expected = original.soft_labels[order][:, order]
     torch.testing.assert_close(renamed.soft_labels, expected, rtol=0, atol=1e-6)
 
 
 @FAST
-@given(seed=SEEDS, k=CLASSES, cut=st.integers(0, 300))
-def test_a_batch_cut_in_two_accumulates_the_same(seed, k, cut):
+@given(way=WAYS, seed=SEEDS, k=CLASSES, cut=st.integers(0, 300))
+def test_a_batch_cut_in_two_accumulates_the_same(way, seed, k, cut):
     logits, labels = batch(seed, 300, k)
-    whole = observe(k, (logits, labels))
-    parts = observe(k, (logits[:cut], labels[:cut]), (logits[cut:], labels[cut:]))
+    whole = observe(k, (logits, labels), way=way)
+    parts = observe(k, (logits[:cut], labels[:cut]), (logits[cut:], labels[cut:]), way=way)
     assert torch.equal(whole.counts, parts.counts)
     torch.testing.assert_close(whole.soft_labels, parts.soft_labels, rtol=0, atol=1e-6)
 
 
 @FAST
-@given(seed=SEEDS, bad=st.sampled_from([np.nan, np.inf, -np.inf]), samples=st.booleans())
-def test_no_bad_logit_reaches_the_matrix(seed, bad, samples):
+@given(way=WAYS, seed=SEEDS, bad=st.sampled_from([np.nan, np.inf, -np.inf]), samples=st.booleans())
+def test_no_bad_logit_reaches_the_matrix(way, seed, bad, samples):
     logits, labels = batch(seed, 50, 6)
     random = np.random.default_rng(seed)
     rows = torch.from_numpy(random.integers(0, 50, 10))
     spoilt = logits.clone()
     spoilt[rows, torch.from_numpy(random.integers(0, 6, 10))] = bad
     keep = torch.ones(50, dtype=torch.bool).index_fill(0, rows, False)
-    options = {"samples": "all" if samples else "correct"}
+    options = {"way": way, "samples": "all" if samples else "correct"}
     observed = observe(6, (spoilt, labels), **options)
     expected = observe(6, (logits[keep], labels[keep]), **options)
     assert torch.equal(observed.counts, expected.counts)
@@ -141,13 +152,29 @@ def test_a_label_out_of_range_is_refused_when_the_epoch_closes():
     observed = ObservedSoftLabels(3)
     observed(torch.eye(3), torch.tensor([0, 3, -1]))
     assert observed.tallies.tolist() == [1, 0, 0, 0, 0, 2]
-    with pytest.raises(ArgumentError, match="2 labels out of range"):
+    with pytest.raises(ArgumentError, match=r"2 labels out of range.*starts from zero"):
         observed.step_epoch()
+    observed(torch.eye(3), torch.tensor([0, 1, 2]))  # the next epoch is not refused for it
+    observed.step_epoch()
+    assert observed.counts.tolist() == [1, 1, 1]
 
 
 def test_batches_of_another_shape_are_refused():
-    with pytest.raises(ArgumentError, match=r"logits must be of shape \(2, 3\), got \(2, 4\)"):
+    with pytest.raises(ArgumentError, match=r"logits must be .* of shape \(2, 3\), got .*\(2, 4\)"):
         ObservedSoftLabels(3)(torch.zeros(2, 4), torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "message"),
+    [
+        (torch.zeros(2, 3), torch.tensor([0.0, 1.0]), "target must be integer class indices"),
+        (torch.zeros(2, 3), torch.tensor(0), r"target must be .* of shape \(N,\)"),
+        (torch.zeros(2, 3, dtype=torch.int64), torch.tensor([0, 1]), "logits must be of a float"),
+    ],
+)
+def test_batches_of_another_type_are_refused(logits, target, message):
+    with pytest.raises(ArgumentError, match=message):
+        ObservedSoftLabels(3)(logits, target)
 
 
 @pytest.mark.parametrize("k", [2, 5])

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ols_core.checks import check_choice, check_integer, invalid
-from ols_core.losses._fused import constant
 from ols_core.soft_labels import ObservedSoftLabels, Targets
 
 __all__ = ["HardLabelLoss", "ObservedLoss", "cross_entropy", "entropy"]
@@ -32,7 +31,8 @@ class ObservedLoss(nn.Module):
     ignore_index : int, default -100
         The label of samples that count for nothing.
     reduction : {"mean", "sum", "none"}, default "mean"
-        As in `torch.nn.CrossEntropyLoss`, but that a mean over no samples is 0, not NaN.
+        As in `torch.nn.CrossEntropyLoss`, but that a mean over no samples, or over samples whose
+        weights are all 0, is 0, not NaN.
     **statistics
         Options of `ObservedSoftLabels`.
 
@@ -192,15 +192,16 @@ class ObservedLoss(nn.Module):
         losses = targets.blank(losses)
         return losses.reshape(shape) if scale is None else losses.sum() * scale
 
-    def _scale(self, targets: Targets, dtype: torch.dtype) -> Tensor | None:
+    def _scale(self, targets: Targets, dtype: torch.dtype) -> float | Tensor | None:
         """Return what to multiply the sum of the losses with; None for ``reduction="none"``."""
         if self.reduction == "none":
             return None
         if self.reduction == "sum":
-            return constant(1.0, dtype)
+            return 1.0
         if targets.soft is not None or (self.weight is None and targets.ignored is None):
-            return constant(1.0 / max(targets.labels.shape[0], 1), dtype)
-        return self._total_weight(targets).to(dtype).clamp_min(torch.finfo(dtype).tiny).reciprocal()
+            return 1.0 / max(targets.labels.shape[0], 1)
+        total = self._total_weight(targets).to(dtype)
+        return (total > 0) / total.clamp_min(torch.finfo(dtype).tiny)
 
     def _total_weight(self, targets: Targets) -> Tensor:
         """Return what the samples count in the mean, all together."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
 from typing import Any
 
 import torch
@@ -10,23 +10,12 @@ from torch import Tensor
 
 from ols_core.soft_labels import ObservedSoftLabels, Targets
 
-__all__ = ["SoftTargetCrossEntropy", "constant"]
+__all__ = ["SoftTargetCrossEntropy"]
 
-
-@lru_cache(maxsize=64)
-def constant(value: float, dtype: torch.dtype) -> Tensor:
-    """Return a number as a tensor on the CPU, the same one each time.
-
-    Given a Python number, every operation makes such a tensor anew, which for a tensor of one
-    element takes longer than the operation.
-
-    Examples
-    --------
-    >>> constant(0.5, torch.float32) is constant(0.5, torch.float32)
-    True
-    """
-    with torch.inference_mode(False):
-        return torch.tensor(value, dtype=dtype)
+# Tells whether there may be another backward pass. torch's own compiled functions ask the same
+# before they write into what they saved; a torch without it is taken to keep every graph.
+_keeps_graph = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
+_is_batched = torch._C._functorch.is_legacy_batchedtensor  # as for ``is_grads_batched=True``
 
 
 class SoftTargetCrossEntropy(torch.autograd.Function):
@@ -46,18 +35,18 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         The targets, of the same type; no gradient flows to them, and they are overwritten.
     mass : Tensor of shape (N,), optional
         The sums of the rows of `q`. None = they are 1.
-    scale : Tensor of shape (), optional
+    scale : float or Tensor of shape (), optional
         What to multiply the sum of the losses with. None = return the loss of each sample.
     observed : ObservedSoftLabels, optional
         The statistics to add the batch to.
     targets : Targets
-        What the statistics have to know about the batch.
+        Which samples to leave out, and what the statistics have to know about the batch.
 
     Examples
     --------
     >>> logits, q = torch.zeros(1, 2), torch.tensor([[0.9, 0.1]])
     >>> targets = Targets(torch.tensor([0]))
-    >>> SoftTargetCrossEntropy.apply(logits, q, None, torch.tensor(1.0), None, targets)
+    >>> SoftTargetCrossEntropy.apply(logits, q, None, 1.0, None, targets)
     tensor(0.6931)
     """
 
@@ -67,7 +56,7 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         logits: Tensor,
         q: Tensor,
         mass: Tensor | None,
-        scale: Tensor | None,
+        scale: float | Tensor | None,
         observed: ObservedSoftLabels | None,
         targets: Targets,
     ) -> Tensor:
@@ -79,14 +68,10 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         if each:
             losses -= dots
         if observed is not None:
-            # a NaN or infinite logit makes the loss of the sample and the sum NaN or infinite
-            observed.add(logits, p, top, losses if each else logits.sum(1), targets)
-        share = _share(scale, targets)
+            observed.add(logits, p, top, losses if each else _finite(dots, logits), targets)
         gradient = torch.sub(p if mass is None else p.mul_(mass.unsqueeze(1)), q, out=q)
-        if share is not None:
-            gradient *= share
-        ctx.save_for_backward(logits, gradient, mass, share)
-        ctx.reduced = scale is not None
+        ctx.save_for_backward(logits, gradient, mass)
+        ctx.reduced, ctx.share = scale is not None, _share(scale, targets)
         if scale is None:
             return targets.blank(losses)
         return (targets.blank(losses).sum() if each else losses.sum() - dots) * scale
@@ -94,20 +79,21 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradient with respect to the logits."""
-        logits, gradient, mass, share = ctx.saved_tensors
+        logits, gradient, mass = ctx.saved_tensors
+        if not ctx.reduced:
+            grad = grad.unsqueeze(1)
+        if ctx.share is not None:
+            grad = grad * ctx.share
         if torch.is_grad_enabled():  # a second derivative is wanted: p must depend on the logits
-            p = logits.softmax(1)
-            p = p if mass is None else p * mass.unsqueeze(1)
-            p = p if share is None else p * share
+            p = logits.softmax(1) if mass is None else logits.softmax(1) * mass.unsqueeze(1)
             gradient = gradient + (p - p.detach())
-        elif ctx.reduced and _is_one(grad):
-            return gradient, None, None, None, None, None
-        gradient = gradient * (grad if ctx.reduced else grad.unsqueeze(1))
-        return gradient, None, None, None, None, None
+        elif not (torch.compiler.is_compiling() or _keeps_graph() or _is_batched(grad)):
+            return gradient.mul_(grad), None, None, None, None, None
+        return gradient * grad, None, None, None, None, None
 
 
-def _share(scale: Tensor | None, targets: Targets) -> Tensor | None:
-    """Return what each sample counts in the loss, of shape () or (N, 1); None = it counts 1."""
+def _share(scale: float | Tensor | None, targets: Targets) -> float | Tensor | None:
+    """Return what each sample counts in the loss, a number or of shape (N, 1); None = 1."""
     if targets.ignored is None or targets.outside is None:
         return scale
     counts = ~(targets.ignored | targets.outside)
@@ -121,6 +107,15 @@ def _dots(q: Tensor, logits: Tensor, each: bool) -> Tensor:
     return torch.dot(q.view(-1), logits.reshape(-1))  # needs no array for the products
 
 
+def _finite(dots: Tensor, logits: Tensor) -> Tensor:
+    """Return numbers, of shape () or (N,), that are NaN or infinite where a logit is.
+
+    A NaN or infinite logit makes the sum of all products NaN or infinite, even where it is
+    multiplied with 0. So one look at it, which costs nothing on the CPU, answers for all samples.
+    """
+    return dots if math.isfinite(dots.item()) else logits.abs().amax(1)
+
+
 def _softmax(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the softmax (N, K), the largest logit (N,) and log sum exp (N,)."""
     top = logits.amax(1)
@@ -130,8 +125,3 @@ def _softmax(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return exponentials / total.unsqueeze(1), top, top + total.log()
     p = logits.softmax(1)
     return p, top, top - p.amax(1).log_()  # the largest probability is 1 / total
-
-
-def _is_one(grad: Tensor) -> bool:
-    """Tell whether the loss itself was differentiated, if that can be known without waiting."""
-    return grad.is_cpu and not torch.compiler.is_compiling() and grad.item() == 1.0

@@ -54,7 +54,8 @@ class OnlineLabelSmoothingLoss(ObservedLoss):
     samples : {"correct", "all"}, default "correct"
         Which samples count, see `ols_core.soft_labels.ObservedSoftLabels`.
     cap : float, optional
-        A number in [0, 1]. A row whose maximum has reached `cap` stays as it is from then on.
+        A number in [0, 1]. A row whose maximum has reached `cap` stays as it is from then on;
+        1.0 switches the cap of a preset off.
     weight : Tensor of shape (K,), optional
         Non-negative class weights, which apply to both terms as `torch.nn.CrossEntropyLoss` does
         it under label smoothing. They do not touch the statistics.
@@ -115,27 +116,37 @@ class OnlineLabelSmoothingLoss(ObservedLoss):
             samples=samples,
             cap=chosen["cap"] if cap is None else cap,
         )
-        check_range("alpha", alpha, 0.0, 1.0)
         self.mixing = chosen["mixing"] if mixing is None else mixing
         check_choice("mixing", self.mixing, ("convex", "sum"))
-        self.alpha = float(alpha)
+        self.alpha = alpha
         self.register_load_state_dict_post_hook(_mix_again)  # type: ignore[no-untyped-call]
+
+    @property
+    def alpha(self) -> float:
+        """Weight of the one-hot target in [0, 1]; a new one is in force from the next batch on."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        check_range("alpha", alpha, 0.0, 1.0)
+        self._alpha = float(alpha)
         self._mix()
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def _mix(self) -> None:
         """Combine both targets and the class weights, once for all batches of an epoch."""
-        hard, soft = (self.alpha, 1.0 - self.alpha) if self.mixing == "convex" else (1.0, 1.0)
+        hard, soft = (self._alpha, 1.0 - self._alpha) if self.mixing == "convex" else (1.0, 1.0)
         self._effective = soft * self.soft_labels
         self._effective.diagonal().add_(hard)
         self._mixed = self._effective if self.weight is None else self._effective * self.weight
-        self._sums_to_one = bool(((self._mixed.sum(1) - 1.0).abs() < 1e-5).all())
+        off = (self._mixed.sum(1) - 1.0).abs() >= 1e-5
+        self._sums_to_one = not (off.is_meta or bool(off.any()))
 
     @property
     def effective_target(self) -> Tensor:
         """The matrix ``alpha · I + (1 - alpha) · S`` (``I + S`` if mixed as a sum), (K, K)."""
-        return self._effective
+        return self._effective.clone()
 
     def step_epoch(self) -> None:
         """Close the epoch: see `ObservedSoftLabels.step_epoch`."""
