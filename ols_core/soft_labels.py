@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ols_core.checks import check_choice, check_integer, check_range, invalid
 
@@ -244,7 +243,12 @@ class ObservedSoftLabels(nn.Module):
         self.add(logits, logits.softmax(1), logits.amax(1), logits.abs().amax(1), targets)
 
     def add(
-        self, logits: Tensor, probabilities: Tensor, top: Tensor, finite: Tensor, targets: Targets
+        self,
+        logits: Tensor,
+        probabilities: Tensor,
+        top: Tensor,
+        finite: Tensor | None,
+        targets: Targets,
     ) -> None:
         """Add a batch, whose softmax is known already, to the open epoch.
 
@@ -254,19 +258,19 @@ class ObservedSoftLabels(nn.Module):
             The logits and their softmax, without gradient.
         top : Tensor of shape (N,)
             The largest logit of each sample.
-        finite : Tensor of shape (N,) or ()
-            Any numbers that are NaN or infinite for a sample with such a logit, and finite for
-            all others; a finite one of shape () speaks for all samples.
+        finite : Tensor of shape (N,), optional
+            Any number that is NaN or infinite for a sample with such a logit, and finite for all
+            others. None = all logits are finite.
         targets : Targets
             The N targets.
         """
         labels, k = targets.labels, self.n_classes
-        zero = finite - finite  # NaN where it is not finite
         if self.samples == "correct":
-            # nll_loss is minus the label's logit, here in one step
-            rejected = top + F.nll_loss(logits, labels, reduction="none") != zero
+            distance = top - logits.gather(1, labels.unsqueeze(1)).squeeze(1)
         else:
-            rejected = zero != 0
+            distance = top - top
+        # NaN is unequal to everything
+        rejected = distance != (0.0 if finite is None else finite - finite)
         if targets.soft is not None:
             rejected = rejected | ~_is_one_hot(targets.soft)
         slot = labels.masked_fill(rejected, k + _NOT_COUNTED)
@@ -283,7 +287,7 @@ class ObservedSoftLabels(nn.Module):
         """Add each row of `probabilities` (N, K) to the row `slot` (N,) of the sums."""
         n_groups = slot.shape[0] // (16 * self.n_classes)
         if n_groups == 0:
-            if torch.compiler.is_compiling() and probabilities.is_cpu and _n_threads() > 1:
+            if torch.compiler.is_dynamo_compiling() and probabilities.is_cpu and _n_threads() > 1:
                 _add_without_contention(self._sums, slot, probabilities)
             else:
                 self._sums.index_add_(0, slot, probabilities)
@@ -437,12 +441,12 @@ def _add_without_contention(sums: Tensor, slot: Tensor, rows: Tensor) -> None:
     """Add each row of `rows` (N, K) to the row `slot` (N,) of `sums`, under `torch.compile`.
 
     With several threads on the CPU the compiler makes an atomic addition of every number, and the
-    threads wait for each other. A loop over a few hundred numbers it leaves to one of them.
+    threads wait for each other. A loop over less than 512 numbers a thread it leaves to one.
     """
     if rows.numel() > 2**12:
         torch.ops.ols_core.add_rows(sums, slot, rows)
         return
-    n = max(512 // rows.shape[1], 1)
+    n = max(1023 // rows.shape[1], 1)
     for some_slots, some_rows in zip(torch.split(slot, n), torch.split(rows, n), strict=True):
         sums.index_add_(0, some_slots, some_rows)
 

@@ -70,8 +70,11 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         if observed is not None:
             observed.add(logits, p, top, losses if each else _finite(dots, logits), targets)
         gradient = torch.sub(p if mass is None else p.mul_(mass.unsqueeze(1)), q, out=q)
-        ctx.save_for_backward(logits, gradient, mass)
-        ctx.reduced, ctx.share = scale is not None, _share(scale, targets)
+        share = _share(scale, targets)
+        if share is not None:
+            gradient *= share
+        ctx.save_for_backward(logits, gradient, mass, share)
+        ctx.reduced, ctx.scale = scale is not None, scale if share is None else None
         if scale is None:
             return targets.blank(losses)
         return (targets.blank(losses).sum() if each else losses.sum() - dots) * scale
@@ -79,23 +82,24 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradient with respect to the logits."""
-        logits, gradient, mass = ctx.saved_tensors
+        logits, gradient, mass, share = ctx.saved_tensors
         if not ctx.reduced:
             grad = grad.unsqueeze(1)
-        if ctx.share is not None:
-            grad = grad * ctx.share
+        if ctx.scale is not None:
+            grad = grad * ctx.scale
         if torch.is_grad_enabled():  # a second derivative is wanted: p must depend on the logits
             p = logits.softmax(1) if mass is None else logits.softmax(1) * mass.unsqueeze(1)
+            p = p if share is None else p * share
             gradient = gradient + (p - p.detach())
-        elif not (torch.compiler.is_compiling() or _keeps_graph() or _is_batched(grad)):
+        elif not (torch.compiler.is_dynamo_compiling() or _keeps_graph() or _is_batched(grad)):
             return gradient.mul_(grad), None, None, None, None, None
         return gradient * grad, None, None, None, None, None
 
 
-def _share(scale: float | Tensor | None, targets: Targets) -> float | Tensor | None:
-    """Return what each sample counts in the loss, a number or of shape (N, 1); None = 1."""
+def _share(scale: float | Tensor | None, targets: Targets) -> Tensor | None:
+    """Return what each sample counts, of shape (N, 1); None = all of them count `scale`."""
     if targets.ignored is None or targets.outside is None:
-        return scale
+        return None
     counts = ~(targets.ignored | targets.outside)
     return (counts if scale is None else counts * scale).unsqueeze(1)
 
@@ -107,19 +111,19 @@ def _dots(q: Tensor, logits: Tensor, each: bool) -> Tensor:
     return torch.dot(q.view(-1), logits.reshape(-1))  # needs no array for the products
 
 
-def _finite(dots: Tensor, logits: Tensor) -> Tensor:
-    """Return numbers, of shape () or (N,), that are NaN or infinite where a logit is.
+def _finite(dots: Tensor, logits: Tensor) -> Tensor | None:
+    """Return a number for each sample that is NaN or infinite where a logit is; None = nowhere.
 
     A NaN or infinite logit makes the sum of all products NaN or infinite, even where it is
     multiplied with 0. So one look at it, which costs nothing on the CPU, answers for all samples.
     """
-    return dots if math.isfinite(dots.item()) else logits.abs().amax(1)
+    return None if math.isfinite(dots.item()) else logits.abs().amax(1)
 
 
 def _softmax(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the softmax (N, K), the largest logit (N,) and log sum exp (N,)."""
     top = logits.amax(1)
-    if torch.compiler.is_compiling():  # there the sum needs no pass of its own
+    if torch.compiler.is_dynamo_compiling():  # there the sum needs no pass of its own
         exponentials = (logits - top.unsqueeze(1)).exp()
         total = exponentials.sum(1)
         return exponentials / total.unsqueeze(1), top, top + total.log()
