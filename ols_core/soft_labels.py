@@ -265,12 +265,12 @@ class ObservedSoftLabels(nn.Module):
             The N targets.
         """
         labels, k = targets.labels, self.n_classes
+        own = top
         if self.samples == "correct":
-            distance = top - logits.gather(1, labels.unsqueeze(1)).squeeze(1)
-        else:
-            distance = top - top
-        # NaN is unequal to everything
-        rejected = distance != (0.0 if finite is None else finite - finite)
+            own = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
+        if finite is not None:
+            own = own + (finite - finite)  # NaN where a logit is NaN or infinite
+        rejected = own != top  # NaN is unequal to everything
         if targets.soft is not None:
             rejected = rejected | ~_is_one_hot(targets.soft)
         slot = labels.masked_fill(rejected, k + _NOT_COUNTED)

@@ -12,10 +12,11 @@ from ols_core.soft_labels import ObservedSoftLabels, Targets
 
 __all__ = ["SoftTargetCrossEntropy"]
 
-# Tells whether there may be another backward pass. torch's own compiled functions ask the same
-# before they write into what they saved; a torch without it is taken to keep every graph.
+# Whether there may be another backward pass, which torch's own compiled functions also ask before
+# they write into what they saved; and whether this one is for many gradients at once
+# (``is_grads_batched=True``). A torch that cannot tell is taken to say yes.
 _keeps_graph = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
-_is_batched = torch._C._functorch.is_legacy_batchedtensor  # as for ``is_grads_batched=True``
+_is_batched = getattr(torch._C._functorch, "is_legacy_batchedtensor", lambda _: True)
 
 
 class SoftTargetCrossEntropy(torch.autograd.Function):
