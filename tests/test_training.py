@@ -22,9 +22,9 @@ from ols_core.errors import ArgumentError, RunError, TrainingError
 from ols_core.models import build_model
 from ols_core.runs import label_fingerprint, load_run
 from ols_core.thumbnails import load_thumbnails
-from ols_core.training import resume, train
+from ols_core.training import precision, resume, train
 from ols_core.training.precision import Hardware, choose_hardware
-from ols_core.training.session import Session
+from ols_core.training.session import Session, open_session
 from tests.conftest import EPOCHS
 from tests.training_tools import StopAt, assert_same_bits
 
@@ -194,6 +194,18 @@ def test_hardware_is_chosen_with_a_reason():
     has_bf16 = bool(native.get("avx512_bf16") or native.get("amx_bf16"))
     assert chosen.precision == ("bf16" if has_bf16 else "fp32")
     assert "CPU has" in chosen.reason
+
+
+def test_bf16_is_not_used_where_its_gradients_are_wrong(monkeypatch):
+    monkeypatch.setattr(precision, "_native_bf16", lambda _: (True, "this CPU has AMX"))
+    tiny = TrainConfig(dataset="digits", model="timm:test_resnet", device="cpu")
+    session = open_session(tiny)
+    assert session.hardware.precision == "fp32"
+    assert "bf16 gradients of this network are wrong" in session.hardware.reason
+    assert session.config == tiny
+    assert open_session(tiny.model_copy(update={"model": "resnet20"})).hardware.precision == "bf16"
+    with pytest.raises(ArgumentError, match="precision: bf16 gradients of this network are wrong"):
+        open_session(tiny.model_copy(update={"precision": "bf16"}))
 
 
 def test_impossible_hardware_is_refused():

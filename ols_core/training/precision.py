@@ -8,11 +8,12 @@ from typing import Literal, cast
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor, nn
 
 from ols_core.config import Device, Precision
 from ols_core.errors import ArgumentError
 
-__all__ = ["Hardware", "choose_hardware"]
+__all__ = ["Hardware", "bf16_gradients_are_wrong", "choose_hardware"]
 
 _FabricPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _FABRIC_PRECISION: dict[str, _FabricPrecision] = {
@@ -91,6 +92,42 @@ def choose_hardware(device: Device, precision: Precision) -> Hardware:
         return Hardware(chosen, precision, "as asked")
     native, unit = _native_bf16(chosen)
     return Hardware(chosen, "bf16" if native else "fp32", unit)
+
+
+def bf16_gradients_are_wrong(network: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Tell whether torch gets gradients of the network wrong in bf16 on the CPU.
+
+    Of a convolution that strides over an image of a single pixel, torch 2.14 returns whatever was
+    in memory as the gradient of the weights, up to 1e30 (Intel Xeon with AMX; 3×3 kernels,
+    stride 2: in 111 of 120 trials, and never without stride or for more pixels).
+
+    Parameters
+    ----------
+    network : nn.Module
+        It is called once, in evaluation mode, and is in training mode afterwards.
+    shape : tuple of int
+        Channels, height and width of the images.
+
+    Examples
+    --------
+    >>> deep = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1))
+    >>> bf16_gradients_are_wrong(deep, (1, 2, 2)), bf16_gradients_are_wrong(deep, (1, 4, 4))
+    (True, False)
+    """
+    wrong = []
+
+    def look(module: nn.Conv2d, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+        strides = max(module.stride) > 1 and max(module.kernel_size) > 1
+        wrong.append(strides and inputs[0].shape[-2:].numel() == 1)
+
+    convolutions = [part for part in network.modules() if isinstance(part, nn.Conv2d)]
+    hooks = [part.register_forward_hook(look) for part in convolutions]
+    with torch.inference_mode():
+        network.eval()(torch.zeros(2, *shape))
+    for hook in hooks:
+        hook.remove()
+    network.train()
+    return any(wrong)
 
 
 def _present_device() -> str:

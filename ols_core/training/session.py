@@ -24,7 +24,11 @@ from ols_core.losses import HardLabelLoss, build_loss
 from ols_core.models import build_model, expected_statistics, freeze_backbone
 from ols_core.seeding import derive_seed
 from ols_core.training.optimizers import build_optimizer, build_schedule, check_schedule
-from ols_core.training.precision import Hardware, choose_hardware
+from ols_core.training.precision import (
+    Hardware,
+    bf16_gradients_are_wrong,
+    choose_hardware,
+)
 from ols_core.weights import load_weights
 
 __all__ = ["Session", "check_image_size", "environment", "open_session"]
@@ -164,6 +168,10 @@ def open_session(config: TrainConfig, download: bool = False, resumed: bool = Fa
         dataset = load_dataset(config, download)
     criterion = _criterion(config, dataset.n_classes).to(fabric.device)
     network, notices = _network(config, dataset, resumed)
+    height, width, channels = dataset.image_shape
+    in_bf16 = (hardware.device, hardware.precision) == ("cpu", "bf16")
+    if in_bf16 and bf16_gradients_are_wrong(network, (channels, height, width)):
+        return _open_in_fp32(config, download, resumed)
     notices += _notices(config)
     expected = expected_statistics(network, dataset.image_shape[2])
     statistics = expected or pixel_statistics(dataset.splits["train"])
@@ -197,6 +205,14 @@ def open_session(config: TrainConfig, download: bool = False, resumed: bool = Fa
         mixing=_mixing(config, dataset.n_classes),
         notices=tuple(notices),
     )
+
+
+def _open_in_fp32(config: TrainConfig, download: bool, resumed: bool) -> Session:
+    reason = "bf16 gradients of this network are wrong on the CPU for images this small"
+    if config.precision != "auto":
+        raise ArgumentError(f"precision: {reason}; use fp32, or larger images.")
+    session = open_session(config.model_copy(update={"precision": "fp32"}), download, resumed)
+    return replace(session, config=config, hardware=replace(session.hardware, reason=reason))
 
 
 def _criterion(config: TrainConfig, n_classes: int) -> nn.Module:
