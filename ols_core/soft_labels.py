@@ -446,8 +446,8 @@ def _add_without_contention(sums: Tensor, slot: Tensor, rows: Tensor) -> None:
     if rows.numel() > 2**12:
         torch.ops.ols_core.add_rows(sums, slot, rows)
         return
-    n = max(1023 // rows.shape[1], 1)
-    for some_slots, some_rows in zip(torch.split(slot, n), torch.split(rows, n), strict=True):
+    n_parts = rows.numel() // 1024 + 1
+    for some_slots, some_rows in zip(slot.chunk(n_parts), rows.chunk(n_parts), strict=True):
         sums.index_add_(0, some_slots, some_rows)
 
 
