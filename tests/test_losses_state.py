@@ -282,6 +282,18 @@ def test_compiled_losses_do_the_same(preset, backend, n, k, threads):
         criterion.step_epoch()
 
 
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+def test_a_compiled_loss_takes_batches_of_any_size(threads):
+    torch._dynamo.reset()
+    criterion, eager = OnlineLabelSmoothingLoss(10), OnlineLabelSmoothingLoss(10)
+    compiled = torch.compile(criterion, fullgraph=True, backend="aot_eager")
+    for seed, n in enumerate([128, 40, 77, 3, 500]):
+        logits, labels = batch(seed, n, 10)
+        torch.testing.assert_close(compiled(logits, labels), eager(logits, labels))
+    assert torch.equal(criterion.observed.tallies, eager.observed.tallies)
+    torch.testing.assert_close(criterion.observed.sums, eager.observed.sums)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_cuda_nothing_waits_for_the_device_and_the_result_is_the_same():
     cpu, cuda = OnlineLabelSmoothingLoss(5), OnlineLabelSmoothingLoss(5).cuda()
