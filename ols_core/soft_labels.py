@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ols_core._row_sums import add_rows
 from ols_core.checks import check_choice, check_integer, check_range, invalid
 
 __all__ = ["ObservedSoftLabels", "Targets", "initial_matrix"]
@@ -280,24 +281,8 @@ class ObservedSoftLabels(nn.Module):
             slot = slot.masked_fill(targets.outside, k + _OUTSIDE)
         if probabilities.dtype is not torch.float32:
             probabilities = probabilities.float()
-        self._sum_up(slot, probabilities)
+        add_rows(self._sums, slot, probabilities)
         self.tallies.index_add_(0, slot, torch.ones_like(slot))
-
-    def _sum_up(self, slot: Tensor, probabilities: Tensor) -> None:
-        """Add each row of `probabilities` (N, K) to the row `slot` (N,) of the sums."""
-        n_groups = slot.shape[0] // (16 * self.n_classes)
-        if n_groups == 0:
-            if torch.compiler.is_dynamo_compiling() and probabilities.is_cpu and _n_threads() > 1:
-                _add_without_contention(self._sums, slot, probabilities)
-            else:
-                self._sums.index_add_(0, slot, probabilities)
-            return
-        # Thousands of samples a class, say pixels, one by one would cost float32 its last digits.
-        shape = (n_groups, *self._sums.shape)
-        group = torch.arange(len(slot), device=slot.device) % n_groups
-        sums = probabilities.new_zeros(shape).flatten(0, 1)
-        sums.index_add_(0, group * len(self._sums) + slot, probabilities)
-        self._sums.add_(sums.view(shape).sum(0))
 
     def step_epoch(self) -> None:
         """Close the epoch: turn the sums into the new matrix and start again from zero.
@@ -429,37 +414,3 @@ class ObservedSoftLabels(nn.Module):
 def _is_one_hot(soft: Tensor) -> Tensor:
     """Return which target distributions name a single class, of shape (N,)."""
     return (soft.amax(1) == 1.0) & (soft.count_nonzero(1) == 1)
-
-
-# the compiler builds upon the number too, and guards it
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator] # as torch has it
-def _n_threads() -> int:
-    return torch.get_num_threads()
-
-
-def _add_without_contention(sums: Tensor, slot: Tensor, rows: Tensor) -> None:
-    """Add each row of `rows` (N, K) to the row `slot` (N,) of `sums`, under `torch.compile`.
-
-    With several threads on the CPU the compiler makes an atomic addition of every number, and the
-    threads wait for each other. A loop over less than 512 numbers a thread it leaves to one.
-    """
-    if rows.numel() > 2**12:
-        torch.ops.ols_core.add_rows(sums, slot, rows)
-        return
-    n_parts = rows.numel() // 1024 + 1
-    for some_slots, some_rows in zip(slot.chunk(n_parts), rows.chunk(n_parts), strict=True):
-        sums.index_add_(0, some_slots, some_rows)
-
-
-# An operator of its own is left whole by the compiler.
-torch.library.define("ols_core::add_rows", "(Tensor(a!) sums, Tensor slot, Tensor rows) -> ()")
-
-
-@torch.library.impl("ols_core::add_rows", "CPU")
-def _add_rows(sums: Tensor, slot: Tensor, rows: Tensor) -> None:
-    sums.index_add_(0, slot, rows)
-
-
-@torch.library.register_fake("ols_core::add_rows")  # type: ignore[untyped-decorator] # as torch has it
-def _add_no_rows(sums: Tensor, slot: Tensor, rows: Tensor) -> None:
-    """Tell the compiler that nothing is returned."""

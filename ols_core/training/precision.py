@@ -118,7 +118,8 @@ def bf16_gradients_are_wrong(network: nn.Module, shape: tuple[int, int, int]) ->
 
     def look(module: nn.Conv2d, inputs: tuple[Tensor, ...], _: Tensor) -> None:
         strides = max(module.stride) > 1 and max(module.kernel_size) > 1
-        wrong.append(strides and inputs[0].shape[-2:].numel() == 1)
+        trained = module.weight.requires_grad
+        wrong.append(trained and strides and inputs[0].shape[-2:].numel() == 1)
 
     convolutions = [part for part in network.modules() if isinstance(part, nn.Conv2d)]
     hooks = [part.register_forward_hook(look) for part in convolutions]
