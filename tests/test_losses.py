@@ -156,15 +156,15 @@ def test_uniform_soft_labels_are_torchs_label_smoothing(reduction, weighted, kin
 
 
 @pytest.mark.parametrize("offset", [-5000.0, 30.0, 1000.0])
-@pytest.mark.parametrize(("n", "k"), [(64, 100), (1024, 1000)])
-def test_a_common_offset_costs_little_more_than_it_costs_the_logits(offset, n, k):
+@pytest.mark.parametrize(("n", "k", "roundings"), [(64, 100, 1), (1024, 1000, 4)])
+def test_a_common_offset_costs_little_more_than_it_costs_the_logits(offset, n, k, roundings):
     """The logits were rounded to eps · |offset| themselves."""
     criterion = OnlineLabelSmoothingLoss(k, initial=random_matrix(k))
     logits, labels = batch(0, n, k)
     logits += offset
     rounding = torch.finfo(torch.float32).eps * abs(offset)
     exact = naive(criterion, logits.double(), labels).mean().item()
-    assert criterion(logits, labels).item() == pytest.approx(exact, abs=4 * rounding)
+    assert criterion(logits, labels).item() == pytest.approx(exact, abs=roundings * rounding)
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
@@ -193,7 +193,7 @@ def test_soft_targets_train_towards_mixed_rows_and_only_one_hot_ones_count():
     loss = criterion(logits, mixed.float())
     mixed = mixed.float().double().numpy()  # 0.7 in float32 is what the loss got
     exact = expected.loss(logits.double().numpy(), mixed)
-    assert loss.item() == pytest.approx(exact, rel=1e-6, abs=1e-6)
+    assert loss.item() == pytest.approx(exact, abs=1e-6)
     expected.see(logits.double().numpy(), mixed)
     criterion.step_epoch()
     expected.step_epoch()

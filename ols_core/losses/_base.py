@@ -188,20 +188,20 @@ class ObservedLoss(nn.Module):
             raise invalid("target", expected, int(wrong[0]))
 
     def _reduce(self, losses: Tensor, targets: Targets, shape: torch.Size) -> Tensor:
-        scale = self._scale(targets, losses.dtype)
+        total = self._total(targets, losses.dtype)
         losses = targets.blank(losses)
-        return losses.reshape(shape) if scale is None else losses.sum() * scale
+        return losses.reshape(shape) if total is None else losses.sum() / total
 
-    def _scale(self, targets: Targets, dtype: torch.dtype) -> float | Tensor | None:
-        """Return what to multiply the sum of the losses with; None for ``reduction="none"``."""
+    def _total(self, targets: Targets, dtype: torch.dtype) -> float | Tensor | None:
+        """Return what to divide the sum of the losses by; None for ``reduction="none"``."""
         if self.reduction == "none":
             return None
         if self.reduction == "sum":
             return 1.0
         if targets.soft is not None or (self.weight is None and targets.ignored is None):
-            return 1.0 / max(targets.labels.shape[0], 1)
+            return float(max(targets.labels.shape[0], 1))
         total = self._total_weight(targets).to(dtype)
-        return (total > 0) / total.clamp_min(torch.finfo(dtype).tiny)
+        return total.masked_fill(total == 0, torch.inf)  # samples that weigh nothing cost nothing
 
     def _total_weight(self, targets: Targets) -> Tensor:
         """Return what the samples count in the mean, all together."""

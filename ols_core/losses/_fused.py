@@ -36,8 +36,8 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         The targets, of the same type; no gradient flows to them, and they are overwritten.
     mass : Tensor of shape (N,), optional
         The sums of the rows of `q`. None = they are 1.
-    scale : float or Tensor of shape (), optional
-        What to multiply the sum of the losses with. None = return the loss of each sample.
+    total : float or Tensor of shape (), optional
+        What to divide the sum of the losses by. None = return the loss of each sample.
     observed : ObservedSoftLabels, optional
         The statistics to add the batch to.
     targets : Targets
@@ -57,12 +57,12 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         logits: Tensor,
         q: Tensor,
         mass: Tensor | None,
-        scale: float | Tensor | None,
+        total: float | Tensor | None,
         observed: ObservedSoftLabels | None,
         targets: Targets,
     ) -> Tensor:
         """Return the loss, of shape (N,) or ()."""
-        each = scale is None or mass is not None or targets.ignored is not None
+        each = total is None or mass is not None or targets.ignored is not None
         dots = _dots(q, logits, each)
         p, top, sums = _softmax(logits)
         losses = sums if mass is None else sums * mass
@@ -71,14 +71,14 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         if observed is not None:
             observed.add(logits, p, top, losses if each else _finite(dots, logits), targets)
         gradient = torch.sub(p if mass is None else p.mul_(mass.unsqueeze(1)), q, out=q)
-        share = _share(scale, targets)
+        share = _share(total, targets)
         if share is not None:
             gradient *= share
         ctx.save_for_backward(logits, gradient, mass, share)
-        ctx.reduced, ctx.scale = scale is not None, scale if share is None else None
-        if scale is None:
+        ctx.reduced, ctx.total = total is not None, total if share is None else None
+        if total is None:
             return targets.blank(losses)
-        return (targets.blank(losses).sum() if each else losses.sum() - dots) * scale
+        return (targets.blank(losses).sum() if each else losses.sum() - dots) / total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -86,8 +86,8 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         logits, gradient, mass, share = ctx.saved_tensors
         if not ctx.reduced:
             grad = grad.unsqueeze(1)
-        if ctx.scale is not None:
-            grad = grad * ctx.scale
+        if ctx.total is not None:
+            grad = grad / ctx.total
         if torch.is_grad_enabled():  # a second derivative is wanted: p must depend on the logits
             p = logits.softmax(1) if mass is None else logits.softmax(1) * mass.unsqueeze(1)
             p = p if share is None else p * share
@@ -97,12 +97,12 @@ class SoftTargetCrossEntropy(torch.autograd.Function):
         return gradient * grad, None, None, None, None, None
 
 
-def _share(scale: float | Tensor | None, targets: Targets) -> Tensor | None:
-    """Return what each sample counts, of shape (N, 1); None = all of them count `scale`."""
+def _share(total: float | Tensor | None, targets: Targets) -> Tensor | None:
+    """Return what each sample counts in the loss, of shape (N, 1); None = all count the same."""
     if targets.ignored is None or targets.outside is None:
         return None
     counts = ~(targets.ignored | targets.outside)
-    return (counts if scale is None else counts * scale).unsqueeze(1)
+    return (counts if total is None else counts / total).unsqueeze(1)
 
 
 def _dots(q: Tensor, logits: Tensor, each: bool) -> Tensor:

@@ -158,11 +158,11 @@ class OnlineLabelSmoothingLoss(ObservedLoss):
         if q.dtype is not logits.dtype:
             q = q.to(logits.dtype)
         mass = None if self._sums_to_one and targets.soft is None else q.sum(1)
-        scale = self._scale(targets, logits.dtype)
+        total = self._total(targets, logits.dtype)
         # `self.observed` would search parameters and buffers first, for a microsecond
         observed = self._modules["observed"] if accumulate else None
-        loss: Tensor = SoftTargetCrossEntropy.apply(logits, q, mass, scale, observed, targets)
-        return loss.reshape(shape) if scale is None else loss
+        loss: Tensor = SoftTargetCrossEntropy.apply(logits, q, mass, total, observed, targets)
+        return loss.reshape(shape) if total is None else loss
 
     def _look_up(self, target: Tensor) -> tuple[Targets, Tensor]:
         """Return the targets, and the mixed target of each sample: float, of shape (N, K)."""
